@@ -195,6 +195,17 @@ class Tree:
             raise BuildError(f"{path}: not in the tree")
         return found
 
+    def locate(self, path: str) -> str:
+        """The path with the symlinks among its folders followed, but not one at its end; need not exist."""
+        return self._follow(clean(path), last=False)
+
+    def hop(self, path: str) -> str:
+        """Where one symlink points, as a path whose folders are resolved; it need not exist."""
+        name = self.locate(path)
+        target = self._entries[name].target
+        start = "" if target.startswith("/") else posixpath.dirname(name)
+        return self._follow(posixpath.join(start, target.lstrip("/")), last=False)
+
     def has(self, path: str) -> bool:
         """Whether the path leads to an entry when symlinks are followed."""
         return self._follow(clean(path), last=True) in self._entries

@@ -1,0 +1,84 @@
+import gzip
+import io
+from pathlib import Path
+
+import pytest
+from libarchive.entry import ArchiveEntry
+from libarchive.read import memory_reader
+
+from tasks.lib import cpio
+from tasks.lib.tree import Slice, Tree
+
+
+def sample() -> Tree:
+    tree = Tree()
+    tree.add_file("init", "#!/bin/sh\n", 0o755)
+    tree.add_dir("tmp", 0o1777)
+    tree.add_symlink("bin/sh", "busybox")
+    tree.add_file("bin/busybox", b"\x7fELF1", 0o755)
+    tree.add_device("dev/console", "char", 5, 1, 0o600)
+    return tree
+
+
+def read(member: ArchiveEntry) -> bytes:
+    return b"".join(member.get_blocks())  # type: ignore[no-untyped-call]
+
+
+def packed(tree: Tree) -> bytes:
+    stream = io.BytesIO()
+    cpio.write(tree, stream, 1_700_000_000)
+    return stream.getvalue()
+
+
+def test_libarchive_reads_back_what_was_written() -> None:
+    with memory_reader(packed(sample())) as archive:
+        found = {
+            entry.pathname: (
+                oct(entry.mode),
+                entry.uid,
+                entry.mtime,
+                b"".join(entry.get_blocks()),
+                entry.linkpath,
+            )
+            for entry in archive
+        }
+    assert list(found) == ["bin", "bin/busybox", "bin/sh", "dev", "dev/console", "init", "tmp"]
+    assert found["init"] == ("0o100755", 0, 1_700_000_000, b"#!/bin/sh\n", None)
+    assert found["tmp"][0] == "0o41777"
+    assert found["bin/sh"][4] == "busybox"
+    assert found["dev/console"][0] == "0o20600"
+
+
+def test_same_tree_same_bytes_in_whole_words() -> None:
+    assert packed(sample()) == packed(sample())
+    assert len(packed(sample())) % cpio.ALIGNMENT == 0
+
+
+def test_slices_are_cut_to_their_size(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(b"0123456789")
+    tree = Tree()
+    tree.add_file("x", Slice(tmp_path / "big", 2, 3))
+    with memory_reader(packed(tree)) as archive:
+        assert [read(member) for member in archive] == [b"234"]
+
+
+def test_a_source_that_shrank_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(b"0123456789")
+    tree = Tree()
+    tree.add_file("x", Slice(tmp_path / "big", 8, 5))
+    with pytest.raises(OSError, match="shorter"):
+        packed(tree)
+
+
+def test_segments_start_at_whole_words(tmp_path: Path) -> None:
+    one = tmp_path / "one.gz"
+    one.write_bytes(gzip.compress(packed(sample()), mtime=0) + b"x" * 0)
+    two = tmp_path / "two"
+    two.write_bytes(packed(sample()))
+    cpio.concatenate([one, two], tmp_path / "both")
+    data = (tmp_path / "both").read_bytes()
+    start = data.index(cpio.MAGIC.encode())
+    assert start % cpio.ALIGNMENT == 0
+    assert start - one.stat().st_size < cpio.ALIGNMENT
+    assert data[one.stat().st_size : start] == b"\0" * (start - one.stat().st_size)
+    assert data[start:] == two.read_bytes()
