@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import BinaryIO, Literal
 
 from tasks.lib.errors import BuildError
 
@@ -49,7 +49,7 @@ class Entry:
             case _:
                 return self.content.stat().st_size
 
-    def open(self) -> IO[bytes]:
+    def open(self) -> BinaryIO:
         """The content as a stream; a Slice's stream may hold more than size() bytes after its end."""
         match self.content:
             case bytes():

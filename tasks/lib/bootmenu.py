@@ -1,0 +1,93 @@
+"""The boot menu of the media: one table of entries, written out for isolinux and for GRUB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VOLUME_LABEL = "KUBESOLO"
+KERNEL = "/boot/vmlinuz"
+INITRAMFS = "/boot/kubesolo-os.gz"
+TIMEOUT_SECONDS = 3
+
+DATA = "kubesolo.data=LABEL=KSOLODATA"
+# The kernel logs to both; /dev/console, where a shell would be, is the last one.
+SCREEN_LAST = "console=ttyS0,115200n8 console=tty0"
+SERIAL_LAST = "console=tty0 console=ttyS0,115200n8"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the menu: label as typed, what it is for, and the kernel's command line."""
+
+    label: str
+    title: str
+    parameters: str
+
+
+ENTRIES = (
+    Entry("kubesolo", "Start the node", f"{DATA} {SCREEN_LAST} quiet"),
+    Entry("kubesolo-debug", "Start with every step traced", f"{DATA} {SERIAL_LAST} kubesolo.debug"),
+    Entry("kubesolo-shell", "Emergency shell", f"{DATA} {SCREEN_LAST} kubesolo.shell"),
+    Entry(
+        "kubesolo-nopersist", "Start in RAM, keep nothing", f"{DATA} {SCREEN_LAST} quiet kubesolo.nopersist"
+    ),
+)
+
+
+def isolinux_cfg(entries: tuple[Entry, ...] = ENTRIES) -> str:
+    """isolinux.cfg (syslinux wiki, "Config"): a prompt at which a label and more parameters can be typed."""
+    lines = [
+        "SERIAL 0 115200 0",
+        f"DEFAULT {entries[0].label}",
+        "PROMPT 1",
+        f"TIMEOUT {TIMEOUT_SECONDS * 10}",
+        "DISPLAY boot.txt",
+    ]
+    for entry in entries:
+        lines += [
+            "",
+            f"LABEL {entry.label}",
+            f"  KERNEL {KERNEL}",
+            f"  INITRD {INITRAMFS}",
+            f"  APPEND {entry.parameters}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def isolinux_text(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
+    """boot.txt: what isolinux shows above its prompt, in CP437 that is plain ASCII here."""
+    width = max(len(entry.label) for entry in entries)
+    rows = "\n".join(f"  {entry.label:{width}}   {entry.title}" for entry in entries)
+    return (
+        f"\n{product}\n\n{rows}\n\n"
+        f"Press Enter or wait {TIMEOUT_SECONDS} seconds for {entries[0].label}. "
+        "Parameters can follow the name.\n\n"
+    )
+
+
+def grub_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
+    """grub.cfg (GRUB manual, "Writing full configuration files directly") with the same entries."""
+    lines = [
+        f"# {product}",
+        f"set default={entries[0].label}",
+        f"set timeout={TIMEOUT_SECONDS}",
+        "set gfxpayload=keep",
+    ]
+    for entry in entries:
+        lines += [
+            "",
+            f'menuentry "{entry.label}: {entry.title}" --id {entry.label} {{',
+            f"  linux {KERNEL} {entry.parameters}",
+            f"  initrd {INITRAMFS}",
+            "}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def grub_early_cfg() -> str:
+    """The configuration inside GRUB's own image: find the medium by its label, go on with its grub.cfg."""
+    return (
+        f"search --no-floppy --set=root --label {VOLUME_LABEL}\n"
+        "set prefix=($root)/boot/grub\n"
+        "configfile $prefix/grub.cfg\n"
+    )
