@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -24,7 +25,6 @@ from tasks.lib.hybrid import SECTOR, Layout
 from tasks.lib.tree import Tree
 
 BLOCK = 2048
-CATALOG = "boot/boot.cat"
 EFI_PLATFORM = 0xEF
 CLOCKS = (pycdlib.pycdlib, pycdlib.headervd, pycdlib.dates, pycdlib.utils)
 
@@ -66,15 +66,14 @@ def write(tree: Tree, out: Path, label: str, boot: Boot, epoch: int) -> Layout:
 
 def add_boot(iso: pycdlib.PyCdlib, names: dict[str, str], boot: Boot) -> None:
     """The El Torito catalog: isolinux first, then UEFI (El Torito 1.0; UEFI 2.10, 13.3.2)."""
-    catalog = {
-        "bootcatfile": posixpath.join(posixpath.dirname(names[boot.efi]), "BOOT.CAT;1"),
-        "joliet_bootcatfile": posixpath.join("/", posixpath.dirname(boot.efi), "boot.cat"),
-    }
+    plain = posixpath.join(posixpath.dirname(names[boot.efi]), "BOOT.CAT;1")
+    joliet = posixpath.join("/", posixpath.dirname(boot.efi), "boot.cat")
+    first = partial(iso.add_eltorito, bootcatfile=plain, joliet_bootcatfile=joliet)
     if boot.bios:
-        iso.add_eltorito(names[boot.bios], **catalog, boot_load_size=4, boot_info_table=True)
+        first(names[boot.bios], boot_load_size=4, boot_info_table=True)
         iso.add_eltorito(names[boot.efi], efi=True)
     else:
-        iso.add_eltorito(names[boot.efi], **catalog, platform_id=EFI_PLATFORM)
+        first(names[boot.efi], platform_id=EFI_PLATFORM)
 
 
 def layout(iso: pycdlib.PyCdlib, names: dict[str, str], boot: Boot) -> Layout:
