@@ -1,0 +1,215 @@
+"""versions.toml: what to build from, read and checked."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+from tasks.lib.errors import BuildError
+from tasks.lib.paths import TOP
+
+CONFIG = TOP / "versions.toml"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value may be: a check, and its description for the error message."""
+
+    check: Callable[[Any], bool]
+    allowed: str
+
+
+def one_of(*values: str) -> Rule:
+    """One of a few words."""
+    return Rule(lambda value: value in values, " or ".join(f'"{value}"' for value in values))
+
+
+def text(pattern: str, allowed: str) -> Rule:
+    """A string that matches the pattern from its first to its last character."""
+    return Rule(lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None, allowed)
+
+
+def texts(pattern: str, allowed: str) -> Rule:
+    """A list of different strings that each match the pattern."""
+    single = text(pattern, allowed)
+    return Rule(
+        lambda value: (
+            isinstance(value, list) and all(map(single.check, value)) and len(set(value)) == len(value)
+        ),
+        f"a list of different strings, each {allowed}",
+    )
+
+
+# Debian Policy 5.6.1: names of packages.
+PACKAGES = texts(r"[a-z0-9][a-z0-9+.-]+", "a Debian package name such as busybox-static")
+SEMVER = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?"
+
+
+def key(rule: Rule, **default: Any) -> Any:  # noqa: ANN401 (dataclasses.field is typed so, too)
+    """A field of a section, with its rule."""
+    return field(metadata={"rule": rule}, **default)
+
+
+@dataclass(frozen=True)
+class Os:
+    """[os]: the version of the product (semantic versioning) and the date of its files (seconds since 1970)."""
+
+    version: str = key(text(SEMVER, "a semantic version such as 0.1.0"))
+    epoch: int = key(Rule(lambda value: type(value) is int and 315532800 <= value < 2**32,
+                          "whole seconds since 1970, from 1980 (FAT's first year) to 2106"))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Debian:
+    """[debian]: the suite, what to do about vanished versions, and where old ones are kept."""
+
+    suite: str = key(text(r"[a-z]+", "a suite's code name such as trixie"))
+    drift: str = key(one_of("allow", "forbid"), default="allow")
+    snapshots: tuple[str, ...] = key(texts(r"https?://\S+", "an http(s) address"), default=())
+
+
+@dataclass(frozen=True)
+class Payload:
+    """[payload]: who provides Kubernetes."""
+
+    provider: str = key(one_of("upstream", "stub"), default="upstream")
+
+
+@dataclass(frozen=True)
+class Userland:
+    """[userland]: who provides the programs of the root."""
+
+    provider: str = key(one_of("debian"), default="debian")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """[kernel]: who provides the kernel, and which of its flavours."""
+
+    provider: str = key(one_of("debian"), default="debian")
+    flavour: str = key(one_of("default", "cloud"), default="default")
+
+
+@dataclass(frozen=True)
+class PackageSet:
+    """[packages.NAME]: Debian packages and how much of what they depend on comes along."""
+
+    names: tuple[str, ...] = key(PACKAGES)
+    depends: str = key(one_of("all", "same-source", "none"), default="all")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of versions.toml."""
+
+    os: Os
+    debian: Debian
+    payload: Payload
+    userland: Userland
+    kernel: Kernel
+    packages: Mapping[str, PackageSet]
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "os": Os, "debian": Debian, "payload": Payload, "userland": Userland, "kernel": Kernel,
+}  # fmt: skip
+
+
+def load_config(path: Path = CONFIG) -> Config:
+    """Read versions.toml.
+
+    Raises BuildError naming file, line, key and what is allowed.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"{path}: can not be read: {error.strerror}", "restore it from git") from error
+    except UnicodeDecodeError as error:
+        raise BuildError(f"{path}: is not UTF-8 text: {error}", "restore it from git") from error
+    try:
+        document = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise BuildError(f"{path}: is not valid TOML: {error}", "see https://toml.io") from error
+    return Reader(path, source).config(document)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns the parsed document into a Config; knows the text, to name lines in errors."""
+
+    path: Path
+    source: str
+
+    def config(self, document: dict[str, Any]) -> Config:
+        """Check every section."""
+        known = (*SECTIONS, "packages")
+        for name in document:
+            if name not in known:
+                raise self.error((name,), "unknown section", f"known: {', '.join(known)}")
+        parts = {name: self.section((name,), kind, document.get(name, {})) for name, kind in SECTIONS.items()}
+        sets = document.get("packages", {})
+        if not isinstance(sets, dict):
+            raise self.error(("packages",), f"is {shown(sets)}", "allowed: sections [packages.NAME]")
+        packages = {name: self.section(("packages", name), PackageSet, table) for name, table in sets.items()}
+        return Config(**parts, packages=MappingProxyType(packages))
+
+    def section(self, where: tuple[str, ...], kind: type[Any], table: object) -> Any:  # noqa: ANN401
+        """One section as its dataclass."""
+        if not isinstance(table, dict):
+            raise self.error(where, f"is {shown(table)}", f"allowed: a section [{'.'.join(where)}]")
+        rules = {item.name: item for item in fields(kind)}
+        for name in table:
+            if name not in rules:
+                raise self.error((*where, name), "unknown key", f"known: {', '.join(rules)}")
+        for name, item in rules.items():
+            self.check((*where, name), item, table)
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+        return kind(**values)
+
+    def check(self, where: tuple[str, ...], item: Field[Any], table: dict[str, Any]) -> None:
+        """Refuse a missing or a bad value."""
+        rule = cast(Rule, item.metadata["rule"])
+        if item.name not in table:
+            if item.default is MISSING:
+                raise self.error(where, "is missing", f"allowed: {rule.allowed}")
+        elif not rule.check(table[item.name]):
+            raise self.error(where, f"is {shown(table[item.name])}", f"allowed: {rule.allowed}")
+
+    def error(self, where: tuple[str, ...], what: str, hint: str) -> BuildError:
+        """An error that names file, line and key."""
+        return BuildError(f"{self.path}:{line_of(self.source, where)}: {'.'.join(where)}: {what}", hint)
+
+
+def shown(value: object) -> str:
+    """A value as one would write it in the file, shortened."""
+    words = {bool: str(value).lower(), str: f'"{value}"'}
+    result = words.get(type(value), repr(value))
+    return result if len(result) <= 60 else result[:57] + "..."
+
+
+def line_of(source: str, where: tuple[str, ...]) -> int:
+    """The number of the line that defines the key; of its section, when the key is missing; else 1."""
+    section: list[str] = []
+    best = 1
+    for number, line in enumerate(source.splitlines(), 1):
+        if header := re.match(r"\s*\[+\s*([^\]#]+?)\s*\]+", line):
+            section = split_key(header[1])
+            if tuple(section) == where[: len(section)]:
+                best = number
+            if tuple(section) == where:
+                return number
+        elif assignment := re.match(r"\s*([A-Za-z0-9_.\"' -]+?)\s*=", line):
+            name = (*section, *split_key(assignment[1]))
+            if name[: len(where)] == where:
+                return number
+    return best
+
+
+def split_key(dotted: str) -> list[str]:
+    """The parts of a dotted key, without quotes."""
+    return [part.strip().strip("\"'") for part in dotted.split(".")]

@@ -1,0 +1,145 @@
+"""Locked packages as files: from the cache, else downloaded, else (drift) the suite's current version."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from tasks.lib import cache, drift
+from tasks.lib.config import load_config
+from tasks.lib.errors import BuildError
+from tasks.lib.lock import Lock, Package, load_lock
+from tasks.lib.mirror import find_mirrors
+
+if TYPE_CHECKING:
+    import requests
+
+OFFLINE_VARIABLE = "KUBESOLO_OFFLINE"
+DOWNLOADS = 4
+Progress = Callable[[float, float, str], None]
+Note = Callable[[str], None]
+sessions = threading.local()
+
+
+def say(text: str) -> None:
+    """Tell the user, when no task does it."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def current() -> Lock:
+    """The lock in force: versions.lock, with what this checkout had to replace because it has vanished."""
+    return drift.applied(load_lock())
+
+
+def packages(set_name: str) -> list[Package]:
+    """The packages of a set, by name.
+
+    Raises BuildError when the lock does not have the set.
+    """
+    return current().members(set_name)
+
+
+def fetch_set(
+    set_name: str, progress: Progress | None = None, note: Note = say
+) -> list[tuple[Package, Path]]:
+    """The packages of a set and their .deb files, downloaded when they are not cached.
+
+    A vanished package is replaced under drift = "allow"; what is returned is then the replacement.
+    progress: told bytes done, bytes in all and "bytes". Raises BuildError.
+    """
+    while True:
+        listed = packages(set_name)
+        try:
+            return list(zip(listed, fetch_all(listed, progress, note), strict=True))
+        except drift.VanishedError as vanished:
+            drift.replace(vanished.package, note)
+
+
+def fetch(package: Package, progress: Progress | None = None, note: Note = say) -> Path:
+    """The path of a package's .deb in the cache; see fetch_set for what follows when it has vanished.
+
+    Raises BuildError, also when the replacement has another name (a kernel's): fetch_set finds that.
+    """
+    try:
+        return fetch_all([package], progress, note)[0]
+    except drift.VanishedError as vanished:
+        drift.replace(vanished.package, note)
+        newer = current().packages.get(package.name)
+        if newer is None or newer == package:
+            raise
+        return fetch(newer, progress, note)
+
+
+def fetch_all(wanted: Iterable[Package], progress: Progress | None = None, note: Note = say) -> list[Path]:
+    """The .deb files of packages, in their order, several at a time.
+
+    Raises drift.VanishedError naming the first package that no mirror has any more, BuildError for all else.
+    """
+    listed = list(wanted)
+    total, done, guard, stop = sum(package.size for package in listed), 0, threading.Lock(), threading.Event()
+
+    def count(bytes_more: int) -> None:
+        nonlocal done
+        with guard:
+            done += bytes_more
+            if progress:
+                progress(done, total, "bytes")
+
+    with ThreadPoolExecutor(DOWNLOADS, "download") as pool:
+        futures = [pool.submit(one, package, count, stop, note) for package in listed]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def one(package: Package, count: Callable[[int], None], stop: threading.Event, note: Note) -> Path:
+    """One package's .deb."""
+    if found := cache.lookup(package.sha256, package.size):
+        count(package.size)
+        return found
+    if os.environ.get(OFFLINE_VARIABLE, "") not in {"", "0"}:
+        raise BuildError(
+            f"{package.file} is not in the cache, and the network is not to be used",
+            f"run once without --offline and {OFFLINE_VARIABLE}",
+        )
+    return cache.fill(package.sha256, package.size, partial(get, package, count, stop), note)
+
+
+def get(package: Package, count: Callable[[int], None], stop: threading.Event, target: Path) -> None:
+    """Download one package to `target`."""
+    from tasks.lib import download  # noqa: PLC0415 (requests is slow to import, and a no-op build needs none of it)
+
+    wanted = download.Wanted(package.file, package.size, package.sha256)
+    if target.exists():
+        count(target.stat().st_size)
+    try:
+        download.download(wanted, addresses(package), target, session=session(), progress=count, stop=stop)
+    except download.GoneError as error:
+        raise drift.VanishedError(package, error) from error
+
+
+def addresses(package: Package) -> list[str]:
+    """Where a package may be found: the mirrors, then the configured snapshots."""
+    bases = [*find_mirrors().bases(package.archive), *load_config().debian.snapshots]
+    return [f"{base.rstrip('/')}/{quote(package.path)}" for base in bases]
+
+
+def session() -> requests.Session:
+    """This thread's HTTP session."""
+    from tasks.lib import download  # noqa: PLC0415
+
+    if not hasattr(sessions, "http"):
+        sessions.http = download.new_session()
+    return sessions.http

@@ -1,0 +1,135 @@
+# ruff: noqa: A002 ("set" is the word of versions.toml)
+"""Tools trees: programs of locked packages, unpacked and run through their own dynamic loader.
+
+The same bytes run on every host; neither root nor the host's package manager is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from tasks.lib import cache, debs, sources
+from tasks.lib.errors import BuildError
+from tasks.lib.lock import digest as lock_digest
+from tasks.lib.paths import cache_dir
+
+# Raised when trees are laid out differently from the same packages.
+LAYOUT = 1
+PROGRAM_FOLDERS = ("usr/bin", "usr/sbin", "usr/lib/qemu")
+TRIPLET = "x86_64-linux-gnu"
+LOADER = f"usr/lib/{TRIPLET}/ld-linux-x86-64.so.2"
+LIBRARIES = (f"usr/lib/{TRIPLET}",)
+MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
+
+
+def digest(set: str = "tools") -> str:
+    """What the tree's content depends on, as SHA-256 (hex); read from the lock, nothing is downloaded."""
+    return f"{LAYOUT}-{lock_digest(sources.packages(set))}"
+
+
+def tree(
+    set: str = "tools", progress: sources.Progress | None = None, note: sources.Note = sources.say
+) -> Path:
+    """The folder of a set's unpacked packages, made when it is missing.
+
+    Raises BuildError when a package can not be had or unpacked.
+    """
+    place = cache_dir() / "tools" / digest(set)
+    if place.is_dir():
+        return place
+    fetched = sources.fetch_set(set, progress, note)
+    place = cache_dir() / "tools" / digest(set)  # another one, if a package has drifted
+    with cache.held(f"tools-{place.name}", note):
+        if not place.is_dir():
+            unpack([deb for _, deb in fetched], place)
+    return place
+
+
+def unpack(files: list[Path], place: Path) -> None:
+    """Unpack .debs to a folder that appears complete or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{place.name[:12]}.", dir=place.parent))
+    try:
+        for name, target in MERGED.items():
+            (scratch / target).mkdir(parents=True, exist_ok=True)
+            (scratch / name).symlink_to(target)
+        for deb in files:
+            debs.extract(deb, scratch)
+        localise(scratch)
+        scratch.chmod(0o755)
+        scratch.rename(place)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def localise(folder: Path) -> None:
+    """Make the absolute symlinks of a tree relative, so that they stay inside it."""
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(root, name)
+            if path.is_symlink() and (target := path.readlink()).is_absolute():
+                path.unlink()
+                path.symlink_to(os.path.relpath(folder / target.relative_to("/"), path.parent))
+
+
+def program(name: str, set: str = "tools") -> Path:
+    """The path of a program in a tree.
+
+    Raises BuildError when no package of the set has it.
+    """
+    for folder in PROGRAM_FOLDERS:
+        path = tree(set) / folder / name
+        if path.is_file():
+            return path
+    raise BuildError(
+        f"{name}: not in the package set {set}", f"add its package to [packages.{set}] in versions.toml"
+    )
+
+
+def command(name: str, set: str = "tools") -> list[str]:
+    """The words that start a program of a tree, to be followed by its arguments.
+
+    Raises BuildError when the program is missing.
+    """
+    path = program(name, set)
+    settings = [f"{variable}={value}" for variable, value in environment(set).items()]
+    return ["env", *settings, *start(path, name, tree(set))]
+
+
+@lru_cache
+def start(path: Path, name: str, root: Path) -> tuple[str, ...]:
+    """How the program is started: a dynamic one by the tree's loader, a static one itself, a script by the host's sh."""
+    with path.open("rb") as stream:
+        head = stream.read(1 << 16)
+    if head.startswith(b"#!"):
+        interpreter = head.split(b"\n", 1)[0][2:].split()[0].decode()
+        if interpreter != "/bin/sh":
+            raise BuildError(f"{name}: is a script for {interpreter}, which a tools tree does not have")
+        return (interpreter, str(path))
+    if b"/ld-linux-" not in head:
+        return (str(path),)
+    libraries = ":".join(str(root / folder) for folder in LIBRARIES)
+    return (str(root / LOADER), "--inhibit-cache", "--library-path", libraries, "--argv0", name, str(path))
+
+
+def environment(set: str = "tools") -> dict[str, str]:
+    """Variables that keep a tree's programs from reading the host's files instead of their own."""
+    root = tree(set)
+    found = {
+        "GCONV_PATH": root / f"usr/lib/{TRIPLET}/gconv",
+        "MKE2FS_CONFIG": root / "etc/mke2fs.conf",
+        "QEMU_MODULE_DIR": root / f"usr/lib/{TRIPLET}/qemu",
+    }
+    return {name: str(path) for name, path in found.items() if path.exists()}
+
+
+def qemu_data(set: str = "qemu") -> list[str]:
+    """QEMU's options that name its firmware folders."""
+    root = tree(set)
+    folders = (root / name for name in ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"))
+    return [word for folder in folders if folder.is_dir() for word in ("-L", str(folder))]
