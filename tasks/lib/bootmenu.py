@@ -34,15 +34,10 @@ ENTRIES = (
 )
 
 
-def isolinux_cfg(entries: tuple[Entry, ...] = ENTRIES) -> str:
+def isolinux_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
     """isolinux.cfg (syslinux wiki, "Config"): a prompt at which a label and more parameters can be typed."""
-    lines = [
-        "SERIAL 0 115200 0",
-        f"DEFAULT {entries[0].label}",
-        "PROMPT 1",
-        f"TIMEOUT {TIMEOUT_SECONDS * 10}",
-        "DISPLAY boot.txt",
-    ]
+    lines = ["SERIAL 0 115200 0", *(f"SAY {line}".rstrip() for line in greeting(product, entries))]
+    lines += [f"DEFAULT {entries[0].label}", "PROMPT 1", f"TIMEOUT {TIMEOUT_SECONDS * 10}"]
     for entry in entries:
         lines += [
             "",
@@ -54,15 +49,12 @@ def isolinux_cfg(entries: tuple[Entry, ...] = ENTRIES) -> str:
     return "\n".join(lines) + "\n"
 
 
-def isolinux_text(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
-    """boot.txt: what isolinux shows above its prompt, in CP437 that is plain ASCII here."""
+def greeting(product: str, entries: tuple[Entry, ...]) -> list[str]:
+    """The lines above isolinux's prompt, in CP437, which is plain ASCII here."""
     width = max(len(entry.label) for entry in entries)
-    rows = "\n".join(f"  {entry.label:{width}}   {entry.title}" for entry in entries)
-    return (
-        f"\n{product}\n\n{rows}\n\n"
-        f"Press Enter or wait {TIMEOUT_SECONDS} seconds for {entries[0].label}. "
-        "Parameters can follow the name.\n\n"
-    )
+    rows = [f"{entry.label:{width}}   {entry.title}" for entry in entries]
+    how = f"Press Enter or wait {TIMEOUT_SECONDS} seconds for {entries[0].label}."
+    return ["", product, "", *rows, "", f"{how} Parameters can follow the name.", ""]
 
 
 def grub_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
