@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -58,11 +58,12 @@ class AptRoot:
             try:
                 self.apt("apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any")
             except BuildError as error:
-                failures.append(str(error))
+                failures.append(f"{main}: {complaint(error)}")
                 continue
             return tuple(sorted(self.indexes(), key=lambda index: index.suite))
         raise BuildError(
-            "\n".join(failures), "check the network, the mirror and the host's debian-archive-keyring"
+            "no mirror has the signed suite: " + "; ".join(failures),
+            "check the network, the mirror and the host's debian-archive-keyring",
         )
 
     def configure(self, main: str, security: str, keys: Path) -> None:
@@ -82,10 +83,12 @@ class AptRoot:
         settings = {
             "Dir": self.folder, "Dir::Etc": "etc", "Dir::Etc::main": "none", "Dir::Etc::parts": "parts",
             "Dir::Etc::sourcelist": "none", "Dir::Etc::sourceparts": "sources", "Dir::Etc::trusted": "none",
-            "Dir::Etc::trustedparts": "none", "Dir::Etc::preferences": "none", "Dir::Etc::preferencesparts": "none",
+            "Dir::Etc::trustedparts": "none", "Dir::Etc::preferences": "none",
+            "Dir::Etc::preferencesparts": "none",
             "Dir::Etc::netrc": "/etc/apt/auth.conf", "Dir::Etc::netrcparts": "/etc/apt/auth.conf.d",
             "Dir::State": "state", "Dir::State::status": self.folder / "status", "Dir::Cache": "cache",
-            "Dir::Log": "log", "APT::Architecture": self.architecture, "APT::Architectures": self.architecture,
+            "Dir::Log": "log",
+            "APT::Architecture": self.architecture, "APT::Architectures": self.architecture,
             "APT::Install-Recommends": "false", "APT::Sandbox::User": "root", "Acquire::Languages": "none",
             "Acquire::AllowInsecureRepositories": "false", "Acquire::AllowWeakRepositories": "false",
             "Debug::NoLocking": "true", "Dpkg::Use-Pty": "false",
@@ -108,14 +111,19 @@ class AptRoot:
             archive = "security" if suite.endswith("-security") else "main"
             yield Index(suite, archive, fields.get("Date", ""), hashlib.sha256(content).hexdigest())
 
-    def closure(self, names: Iterable[str]) -> list[Package]:
+    def closure(self, names: Sequence[str]) -> list[Package]:
         """The named packages and all that they need, as the suite has them now (not sorted).
 
         Raises BuildError when one does not exist or can not be installed.
         """
-        listing = self.apt(
-            "apt-get", "-qq", "--print-uris", "-o", "Acquire::ForceHash=SHA256", "install", "--", *names
-        )
+        hashes = ("-o", "Acquire::ForceHash=SHA256")
+        try:
+            listing = self.apt("apt-get", "-qq", "--print-uris", *hashes, "install", "--", *names)
+        except BuildError as error:
+            raise BuildError(
+                f"{self.suite} can not provide {' '.join(names)}: {complaint(error)}",
+                "correct [packages] in versions.toml",
+            ) from error
         found = re.findall(r"^'(\S+)' (\S+) (\d+) SHA256:([0-9a-f]{64})$", listing, re.MULTILINE)
         wanted = {sha256: unquote(uri) for uri, _, _, sha256 in found}
         shown = self.apt("apt-cache", "show", "--", *(file.partition("_")[0] for _, file, _, _ in found))
@@ -127,6 +135,12 @@ class AptRoot:
         if len(packages) != len(found):
             raise BuildError(f"apt listed {len(found)} packages, {len(packages)} were understood: {listing}")
         return list(packages.values())
+
+
+def complaint(error: BuildError) -> str:
+    """apt's own words for why it failed, in one line."""
+    said = re.findall(r"^E: (.+)$", error.what, re.MULTILINE)
+    return "; ".join(dict.fromkeys(said)) or error.what
 
 
 def beside(main: str, mirrors: Mirrors) -> str:
@@ -173,7 +187,7 @@ def keyring() -> Path:
 
 
 def host_settings() -> list[str]:
-    """The host's own apt settings for reaching mirrors (proxies, certificates, retries), as configuration lines."""
+    """The host's own apt settings for reaching mirrors (proxies, certificates), as configuration lines."""
     if shutil.which("apt-config") is None:
         return []
     dumped = process.run(["apt-config", "dump"]).stdout.decode(errors="replace")

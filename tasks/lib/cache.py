@@ -33,7 +33,7 @@ def partial_path(sha256: str) -> Path:
 def lookup(sha256: str, size: int) -> Path | None:
     """The object's path, or None when it is not there.
 
-    A damaged object (its size always, its content once a process) is removed.
+    A damaged one (by its size always, by its content once a process) counts as missing; fill() replaces it.
     """
     path = object_path(sha256)
     try:
@@ -47,7 +47,6 @@ def lookup(sha256: str, size: int) -> Path | None:
         if file_digest(path) == sha256:
             verified.add(identity)
             return path
-    path.unlink(missing_ok=True)
     return None
 
 

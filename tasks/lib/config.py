@@ -57,7 +57,7 @@ def key(rule: Rule, **default: Any) -> Any:  # noqa: ANN401 (dataclasses.field i
 
 @dataclass(frozen=True)
 class Os:
-    """[os]: the version of the product (semantic versioning) and the date of its files (seconds since 1970)."""
+    """[os]: the product's version (semantic versioning) and its files' date (seconds since 1970)."""
 
     version: str = key(text(SEMVER, "a semantic version such as 0.1.0"))
     epoch: int = key(Rule(lambda value: type(value) is int and 315532800 <= value < 2**32,
@@ -120,11 +120,12 @@ SECTIONS: dict[str, type[Any]] = {
 }  # fmt: skip
 
 
-def load_config(path: Path = CONFIG) -> Config:
-    """Read versions.toml.
+def load_config(path: Path | None = None) -> Config:
+    """Read versions.toml, or another file of its form.
 
     Raises BuildError naming file, line, key and what is allowed.
     """
+    path = path or CONFIG
     try:
         source = path.read_text(encoding="utf-8")
     except OSError as error:

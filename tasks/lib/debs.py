@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import libarchive
+from libarchive.exception import ArchiveError
+from libarchive.read import file_reader, stream_reader
 
 from tasks.lib.errors import BuildError
 
@@ -19,9 +20,9 @@ from tasks.lib.errors import BuildError
 class Member:
     """One entry of a package.
 
-    path: relative, without "./"; "" is the root. mode: file type and permissions (stat(2)). link: a symlink's target,
-    or the path of the entry that a hard link repeats (then hardlink is true). size: bytes. content: its blocks, to be
-    read before the next member is asked for.
+    path: relative, without "./"; "" is the root. mode: file type and permissions (stat(2)). size: bytes.
+    mtime: seconds since 1970. link: a symlink's target, or the path of the entry that a hard link repeats
+    (then hardlink is true). content: its blocks, to be read before the next member is asked for.
     """
 
     path: str
@@ -64,12 +65,12 @@ def entries(deb: Path, part: str = "data") -> Iterator[Member]:
     Raises BuildError when the file is not a Debian package.
     """
     try:
-        with libarchive.file_reader(str(deb), format_name="ar") as outer:
+        with file_reader(str(deb), format_name="ar") as outer:
             for member in outer:
                 if member.pathname.startswith(f"{part}.tar"):
                     yield from tar_entries(Blocks(member.get_blocks()), deb)
                     return
-    except libarchive.ArchiveError as error:
+    except ArchiveError as error:
         raise BuildError(f"{deb}: is not a Debian package: {error}") from error
     except OSError as error:
         raise BuildError(f"{deb}: can not be read: {error.strerror}") from error
@@ -78,7 +79,7 @@ def entries(deb: Path, part: str = "data") -> Iterator[Member]:
 
 def tar_entries(stream: Blocks, deb: Path) -> Iterator[Member]:
     """The entries of the tar archive that a stream holds."""
-    with libarchive.stream_reader(stream, format_name="tar") as archive:
+    with stream_reader(stream, format_name="tar") as archive:
         for entry in archive:
             hardlink = not entry.issym and bool(entry.linkpath)
             yield Member(

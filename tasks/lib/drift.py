@@ -1,6 +1,7 @@
-"""Locked versions that the archive has removed: replaced by the suite's current ones, for this checkout, loudly.
+"""Locked versions that the archive has removed: replaced by the suite's current ones, loudly.
 
-What was replaced is kept in build/drift.lock, which counts only as long as versions.lock is the one it was made for.
+What was replaced is kept in build/drift.lock; it counts for this checkout and only as long as versions.lock
+is the one it was made for.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from tasks.lib import cache
+from tasks.lib import lock as locked
 from tasks.lib.config import load_config
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import LOCK, Lock, Package, difference, load_lock, overlaid, parse, write_text
+from tasks.lib.lock import Lock, Package, difference, load_lock, overlaid, parse, write_text
 from tasks.lib.paths import BUILD, OUTPUT
 
 STATE = BUILD / "drift.lock"
@@ -34,14 +36,17 @@ def applied(lock: Lock) -> Lock:
         status = STATE.stat()
     except OSError:
         return lock
-    return read_state(STATE, cache.file_digest(LOCK), status.st_mtime_ns, status.st_ino) or lock
+    return read_state(STATE, cache.file_digest(locked.LOCK), status.st_mtime_ns, status.st_ino) or lock
 
 
 @lru_cache(maxsize=4)
 def read_state(state: Path, base: str, *_identity: int) -> Lock | None:
     """The lock that the state file holds; None when it was made for another versions.lock."""
-    head, _, body = state.read_text(encoding="utf-8").partition("\n")
-    return parse(body, state) if head == base else None
+    try:
+        head, _, body = state.read_text(encoding="utf-8").partition("\n")
+        return parse(body, state) if head == base else None
+    except (BuildError, OSError, UnicodeDecodeError):
+        return None  # damaged: found out anew
 
 
 def replace(package: Package, note: Callable[[str], None]) -> None:
@@ -49,7 +54,7 @@ def replace(package: Package, note: Callable[[str], None]) -> None:
 
     Raises BuildError under drift = "forbid", and when the suite has nothing newer.
     """
-    from tasks.lib.resolve import resolve  # noqa: PLC0415 (a build without drift needs none of it)
+    from tasks.lib.resolve import resolve  # a build without drift needs none of it
 
     config = load_config()
     if config.debian.drift == "forbid":
@@ -62,17 +67,24 @@ def replace(package: Package, note: Callable[[str], None]) -> None:
         before = applied(lock)
         if before.packages.get(package.name) != package:
             return  # another process has replaced it meanwhile
-        after = overlaid(before, resolve(config), package.source)
+        try:
+            newest = resolve(config)
+        except BuildError as error:
+            raise BuildError(
+                f"{package.file} has gone from every mirror, and what replaces it is not known: {error.what}",
+                error.hint,
+            ) from error
+        after = overlaid(before, newest, package.source)
         if after.packages.get(package.name) == package:
             raise BuildError(
                 f"{package.file} is in the signed index, but no mirror has it",
                 "the mirror is incomplete: try again later, or name another one: KUBESOLO_MIRROR",
             )
-        write_text(STATE, cache.file_digest(LOCK) + "\n" + after.text())
+        write_text(STATE, cache.file_digest(locked.LOCK) + "\n" + after.text())
         report = {"vanished": package.file, "source": package.source, "changes": difference(lock, after)}
         write_text(REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     note(
-        f"WARNING: {package.file} has gone from every mirror; building with the suite's current {package.source}:\n  "
+        f"WARNING: {package.file} has gone from every mirror; taking its current {package.source}:\n  "
         + "\n  ".join(difference(before, after))
         + f"\nThis differs from versions.lock (see {REPORT}); ./doit lock makes it permanent."
     )

@@ -49,7 +49,8 @@ class Package:
 class Index:
     """A signed index that the lock was resolved from.
 
-    suite: e.g. trixie-security. archive: "main" or "security". date: its Date field. sha256: of its InRelease file.
+    suite: e.g. trixie-security. archive: "main" or "security".
+    date: its Date field. sha256: of its InRelease file, hex.
     """
 
     suite: str
@@ -128,11 +129,12 @@ def parse(content: str, origin: Path) -> Lock:
         raise BuildError(f"{origin}: is not a lock file: {error}", RELOCK) from error
 
 
-def load_lock(path: Path = LOCK) -> Lock:
+def load_lock(path: Path | None = None) -> Lock:
     """Read the lock; read again only when the file has changed.
 
     Raises BuildError when it is missing or damaged.
     """
+    path = path or LOCK
     try:
         status = path.stat()
     except OSError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.lib import process
 from tasks.lib.errors import BuildError
 
 VARIABLE = "KUBESOLO_MIRROR"
@@ -128,7 +130,10 @@ def deb822(content: str) -> Iterator[Entry]:
 
 
 def addresses(word: str) -> Iterator[str]:
-    """The http(s) addresses that apt's URI stands for; mirror+file: names a file of them (apt-transport-mirror(1))."""
+    """The http(s) addresses that apt's URI stands for.
+
+    mirror+file: names a file of them, one a line (apt-transport-mirror(1)).
+    """
     if re.match(r"https?://[^/]", word):
         yield word
     elif word.startswith(("mirror+file:", "mirror:file:")):
@@ -139,3 +144,15 @@ def addresses(word: str) -> Iterator[str]:
             return
         for line in lines:
             yield from (address for address in line.split()[:1] if re.match(r"https?://[^/]", address))
+
+
+def apt_proxies() -> dict[str, str]:
+    """The proxies of the host's apt configuration (apt-transport-http(1)), as requests' `proxies`; "" is none."""
+    if shutil.which("apt-config") is None:
+        return {}
+    dumped = process.run(["apt-config", "dump"]).stdout.decode(errors="replace")
+    found = re.findall(r'^Acquire::(https?)::Proxy(?:::([^ ]+))? "(.*)";$', dumped, re.MULTILINE)
+    return {
+        f"{scheme}://{host}" if host else scheme: "" if proxy in {"DIRECT", "false"} else proxy
+        for scheme, host, proxy in found
+    }

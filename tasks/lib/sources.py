@@ -16,16 +16,26 @@ from tasks.lib import cache, drift
 from tasks.lib.config import load_config
 from tasks.lib.errors import BuildError
 from tasks.lib.lock import Lock, Package, load_lock
-from tasks.lib.mirror import find_mirrors
+from tasks.lib.mirror import apt_proxies, find_mirrors
 
 if TYPE_CHECKING:
     import requests
+
+    from tasks.lib.transfer import Stop
 
 OFFLINE_VARIABLE = "KUBESOLO_OFFLINE"
 DOWNLOADS = 4
 Progress = Callable[[float, float, str], None]
 Note = Callable[[str], None]
-sessions = threading.local()
+
+
+class Connections(threading.local):
+    """Each thread's HTTP session."""
+
+    http: requests.Session | None = None
+
+
+connections = Connections()
 
 
 def say(text: str) -> None:
@@ -82,8 +92,10 @@ def fetch_all(wanted: Iterable[Package], progress: Progress | None = None, note:
 
     Raises drift.VanishedError naming the first package that no mirror has any more, BuildError for all else.
     """
+    from tasks.lib.transfer import Stop  # slow to import, and a no-op build needs none of it
+
     listed = list(wanted)
-    total, done, guard, stop = sum(package.size for package in listed), 0, threading.Lock(), threading.Event()
+    total, done, guard, stop = sum(package.size for package in listed), 0, threading.Lock(), Stop()
 
     def count(bytes_more: int) -> None:
         nonlocal done
@@ -104,7 +116,7 @@ def fetch_all(wanted: Iterable[Package], progress: Progress | None = None, note:
     return [future.result() for future in futures]
 
 
-def one(package: Package, count: Callable[[int], None], stop: threading.Event, note: Note) -> Path:
+def one(package: Package, count: Callable[[int], None], stop: Stop, note: Note) -> Path:
     """One package's .deb."""
     if found := cache.lookup(package.sha256, package.size):
         count(package.size)
@@ -117,11 +129,12 @@ def one(package: Package, count: Callable[[int], None], stop: threading.Event, n
     return cache.fill(package.sha256, package.size, partial(get, package, count, stop), note)
 
 
-def get(package: Package, count: Callable[[int], None], stop: threading.Event, target: Path) -> None:
+def get(package: Package, count: Callable[[int], None], stop: Stop, target: Path) -> None:
     """Download one package to `target`."""
-    from tasks.lib import download  # noqa: PLC0415 (requests is slow to import, and a no-op build needs none of it)
+    from tasks.lib import download  # see above
+    from tasks.lib.transfer import Wanted
 
-    wanted = download.Wanted(package.file, package.size, package.sha256)
+    wanted = Wanted(package.file, package.size, package.sha256)
     if target.exists():
         count(target.stat().st_size)
     try:
@@ -138,8 +151,8 @@ def addresses(package: Package) -> list[str]:
 
 def session() -> requests.Session:
     """This thread's HTTP session."""
-    from tasks.lib import download  # noqa: PLC0415
+    from tasks.lib import download  # see above
 
-    if not hasattr(sessions, "http"):
-        sessions.http = download.new_session()
-    return sessions.http
+    if connections.http is None:
+        connections.http = download.new_session(apt_proxies())
+    return connections.http

@@ -6,8 +6,10 @@ The same bytes run on every host; neither root nor the host's package manager is
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +20,15 @@ from tasks.lib.lock import digest as lock_digest
 from tasks.lib.paths import cache_dir
 
 # Raised when trees are laid out differently from the same packages.
-LAYOUT = 1
+LAYOUT = 2
 PROGRAM_FOLDERS = ("usr/bin", "usr/sbin", "usr/lib/qemu")
 TRIPLET = "x86_64-linux-gnu"
 LOADER = f"usr/lib/{TRIPLET}/ld-linux-x86-64.so.2"
 LIBRARIES = (f"usr/lib/{TRIPLET}",)
+STAMP = ".complete"
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
+# Trees whose files this process has looked at.
+checked: set[Path] = set()
 
 
 def digest(set: str = "tools") -> str:
@@ -34,37 +39,87 @@ def digest(set: str = "tools") -> str:
 def tree(
     set: str = "tools", progress: sources.Progress | None = None, note: sources.Note = sources.say
 ) -> Path:
-    """The folder of a set's unpacked packages, made when it is missing.
+    """The folder of a set's unpacked packages, made when it is missing or damaged.
 
     Raises BuildError when a package can not be had or unpacked.
     """
-    place = cache_dir() / "tools" / digest(set)
-    if place.is_dir():
+    place = location(set)
+    if intact(place):
         return place
     fetched = sources.fetch_set(set, progress, note)
-    place = cache_dir() / "tools" / digest(set)  # another one, if a package has drifted
+    place = location(set)  # another one, if a package has drifted
     with cache.held(f"tools-{place.name}", note):
-        if not place.is_dir():
+        if not intact(place):
             unpack([deb for _, deb in fetched], place)
     return place
 
 
+def location(set: str) -> Path:
+    """Where the tree of a set lies or would lie."""
+    return cache_dir() / "tools" / digest(set)
+
+
+def intact(place: Path) -> bool:
+    """Whether a tree is there, and its files are those that were unpacked; looked at once a process."""
+    if place in checked:
+        return True
+    try:
+        expected = (place / STAMP).read_text()
+    except OSError:
+        return False
+    if expected != listing_digest(place):
+        return False
+    checked.add(place)
+    return True
+
+
+def listing_digest(folder: Path) -> str:
+    """SHA-256 (hex) over the paths, modes, sizes and link targets of a tree, without its stamp."""
+    lines = []
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if name == STAMP:
+                continue
+            path = os.path.join(root, name)  # noqa: PTH118 (a tree has thousands)
+            status = os.lstat(path)
+            link = os.readlink(path) if stat.S_ISLNK(status.st_mode) else ""  # noqa: PTH115
+            size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+            lines.append(f"{os.path.relpath(path, folder)}\0{status.st_mode:o}\0{size}\0{link}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
+
+
 def unpack(files: list[Path], place: Path) -> None:
     """Unpack .debs to a folder that appears complete or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{place.name[:12]}.", dir=place.parent))
+    prefix = f".{place.name}."
     try:
-        for name, target in MERGED.items():
-            (scratch / target).mkdir(parents=True, exist_ok=True)
-            (scratch / name).symlink_to(target)
-        for deb in files:
-            debs.extract(deb, scratch)
-        localise(scratch)
-        scratch.chmod(0o755)
-        scratch.rename(place)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for left in place.parent.glob(f"{prefix}*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
+        try:
+            fill(files, scratch)
+            if place.exists():
+                place.rename(Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent)) / "damaged")
+            scratch.rename(place)
+        finally:
+            for left in place.parent.glob(f"{prefix}*"):
+                shutil.rmtree(left, ignore_errors=True)
+    except OSError as error:
+        raise BuildError(
+            f"{place}: can not be unpacked: {error.strerror}", cache.space_hint(error)
+        ) from error
+
+
+def fill(files: list[Path], folder: Path) -> None:
+    """Unpack .debs into a new folder, and stamp it."""
+    for name, target in MERGED.items():
+        (folder / target).mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(target)
+    for deb in files:
+        debs.extract(deb, folder)
+    localise(folder)
+    folder.chmod(0o755)
+    (folder / STAMP).write_text(listing_digest(folder))
 
 
 def localise(folder: Path) -> None:
@@ -103,7 +158,7 @@ def command(name: str, set: str = "tools") -> list[str]:
 
 @lru_cache
 def start(path: Path, name: str, root: Path) -> tuple[str, ...]:
-    """How the program is started: a dynamic one by the tree's loader, a static one itself, a script by the host's sh."""
+    """A dynamic program is started by the tree's loader, a static one itself, a script by the host's sh."""
     with path.open("rb") as stream:
         head = stream.read(1 << 16)
     if head.startswith(b"#!"):
