@@ -1,0 +1,29 @@
+"""Disk images for virtual machines, written without root."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tasks.lib import process, tools
+from tasks.lib.tree import Tree
+
+DATA_LABEL = "KSOLODATA"
+MIB = 1 << 20
+
+
+def write_data_disk(path: Path, size: int, content: Tree | None = None, label: str = DATA_LABEL) -> None:
+    """Write a sparse raw image that is one ext4 file system, owned by root throughout.
+
+    size: in MiB. content: what it holds from the start. Raises BuildError when mke2fs fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".disk-", dir=path.parent) as folder:
+        image = Path(folder, "disk.img")
+        words = [*tools.command("mke2fs"), "-q", "-F", "-t", "ext4", "-L", label, "-E", "root_owner=0:0"]
+        if content:
+            archive = Path(folder, "content.tar")
+            content.write_tar(archive, 0)
+            words += ["-d", str(archive)]
+        process.run([*words, image, f"{size}M"])
+        image.rename(path)

@@ -1,0 +1,126 @@
+"""What a virtual machine consists of, and the QEMU options that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tasks.lib.errors import BuildError
+
+HOST_PORT = "os.kubesolo.host"
+LOOPBACK = "127.0.0.1"
+# The longest value that QEMU's configuration file parser takes (util/qemu-config.c), less its end mark.
+LONGEST_SETTING = 1000
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """One machine as its builder describes it; sizes in MiB.
+
+    cdrom, usb: an image given as a CD or written raw to a USB stick, both read-only.
+    kernel, initrd, append: started directly instead of a medium's boot loader.
+    data: the data disk, raw. data_cache: "unsafe" ignores the guest's flushes (quick, right for a disk
+    that is thrown away), "writeback" honours them.
+    network: "isolated" reaches nothing but the forwarded ports, "user" reaches what the host reaches,
+    "silent" is a card on which nobody answers, "none" is no card.
+    forwards: guest TCP port to port on the host's loopback address.
+    """
+
+    memory: int = 1024
+    cpus: int = 2
+    firmware: Literal["bios", "uefi"] = "bios"
+    cdrom: Path | None = None
+    usb: Path | None = None
+    kernel: Path | None = None
+    initrd: Path | None = None
+    append: str = ""
+    data: Path | None = None
+    data_cache: Literal["unsafe", "writeback"] = "unsafe"
+    network: Literal["isolated", "user", "silent", "none"] = "isolated"
+    forwards: Mapping[int, int] = field(default_factory=dict)
+    graphic: bool = False
+
+    def options(self) -> list[str]:
+        """QEMU's options for all of it but firmware, accelerator, command line and the host's channels."""
+        words = [
+            "-nodefaults",
+            "-no-user-config",
+            "-machine",
+            "q35",
+            "-m",
+            str(self.memory),
+            "-rtc",
+            "base=utc",
+        ]
+        words += ["-smp", str(self.cpus), "-device", "virtio-rng-pci", "-vga", "std"]
+        if not self.graphic:
+            words += ["-display", "none"]
+        return words + self.boot_options() + self.disk_options() + self.network_options()
+
+    def boot_options(self) -> list[str]:
+        """What it starts from."""
+        words = []
+        if self.cdrom:
+            words += [
+                *drive("cd", self.cdrom, "media=cdrom,readonly=on"),
+                "ide-cd,drive=cd,bus=ide.0,bootindex=0",
+            ]
+        if self.usb:
+            words += ["-device", "qemu-xhci", *drive("usb", self.usb, "readonly=on")]
+            words += ["usb-storage,drive=usb,removable=on,bootindex=1"]
+        if self.kernel:
+            words += ["-kernel", str(self.kernel)]
+        if self.initrd:
+            words += ["-initrd", str(self.initrd)]
+        return words
+
+    def disk_options(self) -> list[str]:
+        """The data disk."""
+        if not self.data:
+            return []
+        return [
+            *drive("data", self.data, f"cache={self.data_cache},discard=unmap"),
+            "virtio-blk-pci,drive=data",
+        ]
+
+    def network_options(self) -> list[str]:
+        """The network card. romfile= leaves out the card's own boot program, which costs a second."""
+        card = ["-device", "virtio-net-pci,netdev=net,romfile="]
+        if self.network == "none":
+            return []
+        if self.network == "silent":
+            return ["-netdev", "hubport,id=net,hubid=0", *card]
+        rules = [f"hostfwd=tcp:{LOOPBACK}:{host}-:{guest}" for guest, host in self.forwards.items()]
+        outside = ["restrict=on"] if self.network == "isolated" else []
+        return ["-netdev", ",".join(["user", "id=net", "ipv6=off", *outside, *rules]), *card]
+
+
+def drive(name: str, path: Path, options: str) -> list[str]:
+    """A raw image as a drive, up to the word -device. A comma in a path is doubled for QEMU's parser."""
+    file = str(path).replace(",", ",,")
+    return ["-drive", f"id={name},if=none,format=raw,file={file},{options}", "-device"]
+
+
+def uefi_options(code: Path, variables: Path) -> list[str]:
+    """UEFI in flash; `variables` is this machine's own copy."""
+    files = ((code, "readonly=on"), (variables, "readonly=off"))
+    return [
+        word
+        for unit, (path, mode) in enumerate(files)
+        for word in ("-drive", f"if=pflash,unit={unit},format=raw,{mode},file={str(path).replace(',', ',,')}")
+    ]
+
+
+def settings(append: str) -> str:
+    """A QEMU configuration file that holds the kernel's command line, so that no process list shows it.
+
+    Raises BuildError when QEMU's parser could not read it back.
+    """
+    if '"' in append or "\n" in append or len(append) > LONGEST_SETTING:
+        raise BuildError(
+            "the kernel command line holds a quotation mark or line end, or is too long",
+            f"use at most {LONGEST_SETTING} characters and none of these",
+        )
+    return f'[machine]\n  append = "{append}"\n'
