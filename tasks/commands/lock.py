@@ -1,0 +1,63 @@
+"""Resolve versions.toml to exact packages and write versions.lock."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from doit.cmd_base import Command
+
+from tasks.lib import lock as locked
+from tasks.lib.config import load_config
+from tasks.lib.errors import BuildError
+from tasks.lib.lock import Lock, difference, load_lock, write_text
+from tasks.lib.resolve import resolve
+
+DESCRIPTION = """Asks Debian's signed suite, through apt in a private root, which packages versions.toml
+stands for now, and writes their versions, paths and SHA-256 to versions.lock. Builds use nothing else.
+The host's packages are neither used nor changed. The mirror is that of KUBESOLO_MIRROR or of the host's
+apt configuration, the keyring that of KUBESOLO_KEYRING or of the host's debian-archive-keyring.
+"""
+OPTIONS = (
+    {"name": "check", "short": "", "long": "check", "type": bool, "default": False,
+     "help": "write nothing; exit status 1 when the lock is not what the suite has now"},
+)  # fmt: skip
+
+
+class Plugin(Command):
+    """Write versions.lock."""
+
+    name = "lock"
+    doc_purpose = "resolve versions.toml with the signed suite and write versions.lock"
+    doc_usage = ""
+    doc_description = DESCRIPTION  # type: ignore[assignment]
+    cmd_options = OPTIONS
+
+    def execute(self, opt_values: Any, pos_args: list[str]) -> int:  # noqa: ANN401 (doit's own mapping)
+        """Resolve, say what changed, write."""
+        if pos_args:
+            raise BuildError(f"lock: takes no argument: {pos_args[0]}", "see ./doit help lock")
+        old, new = previous(), resolve(load_config())
+        for index in new.indexes:
+            print(f"{index.suite}: signed index of {index.date}")
+        changes = difference(old, new)
+        for line in changes:
+            print(f"  {line}")
+        if old is not None and old.text() == new.text():
+            print("versions.lock: nothing changed")
+            return 0
+        if opt_values["check"]:
+            print("versions.lock: packages differ" if changes else "versions.lock: only the indexes differ")
+            return 1 if changes else 0
+        write_text(locked.LOCK, new.text())
+        print(f"versions.lock: {len(new.packages)} packages written")
+        return 0
+
+
+def previous() -> Lock | None:
+    """The lock as it is; None when it is missing or damaged, which is said."""
+    try:
+        return load_lock()
+    except BuildError as error:
+        print(error.what, file=sys.stderr)
+        return None

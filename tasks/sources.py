@@ -1,0 +1,42 @@
+"""Downloads: the Debian packages of each set, verified, in the cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from tasks.lib import sources
+from tasks.lib.engine import Build, artifact
+from tasks.lib.lock import load_lock
+from tasks.lib.paths import BUILD
+
+
+def listing(set_name: str) -> Path:
+    """The file that says which packages of a set are in force, as JSON: the file to depend on."""
+    return BUILD / "sources" / f"{set_name}.json"
+
+
+def fetch(set_name: str, b: Build) -> None:
+    """Have every package of the set in the cache, and list them."""
+    fetched = sources.fetch_set(set_name, b.progress, b.note)
+    records = [asdict(package) for package, _ in fetched]
+    b.out.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+def task_sources() -> Iterator[dict[str, object]]:
+    """Download the locked packages."""
+    lock = load_lock()
+    for name in lock.sets:
+        members = lock.members(name)
+        size = sum(package.size for package in members) / 1e6
+        yield artifact(
+            f"sources-{name}",
+            doc=f"Debian packages: {name} ({len(members)} files, {size:.0f} MB)",
+            build=partial(fetch, name),
+            targets=[listing(name)],
+            values={"packages": {package.name: package.sha256 for package in members}},
+            group="sources",
+        )
