@@ -28,5 +28,16 @@ def write_image(out: Path, configuration: str, architecture: str) -> None:
     with tempfile.NamedTemporaryFile("w", dir=out.parent, prefix=".grub-", suffix=".cfg") as file:
         file.write(configuration)
         file.flush()
-        shape = ["-O", target, "-d", modules, "-p", "/boot/grub", "-c", file.name, "-o", out]
+        shape: list[str | Path] = [
+            "-O",
+            target,
+            "-d",
+            modules,
+            "-p",
+            "/boot/grub",
+            "-c",
+            file.name,
+            "-o",
+            out,
+        ]
         run([*tools.command("grub-mkimage", set="boot"), *shape, *MODULES])

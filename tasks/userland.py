@@ -1,0 +1,116 @@
+"""The node's programs: a few of a distribution's packages, with just the libraries that they need."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks import sources as source_tasks
+from tasks.lib import sources
+from tasks.lib.config import load_config
+from tasks.lib.elf import closure
+from tasks.lib.engine import Build, artifact
+from tasks.lib.errors import BuildError
+from tasks.lib.packages import add_deb
+from tasks.lib.paths import BUILD, TOP
+from tasks.lib.skeleton import LINKS, skeleton
+from tasks.lib.tree import Tree
+
+USERLAND = BUILD / "userland.tar"
+SELECTION = TOP / "tasks" / "userland.toml"
+SET = "userland"
+LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "usr/lib64")
+BUSYBOX = "usr/bin/busybox"
+CERTIFICATES = "usr/share/ca-certificates/mozilla"
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """tasks/userland.toml: what is taken from the packages, as absolute paths; applets by name."""
+
+    programs: tuple[str, ...]
+    libraries: tuple[str, ...]
+    files: tuple[str, ...]
+    applets: tuple[str, ...]
+
+
+def load_selection(path: Path = SELECTION) -> Selection:
+    """Read the selection; raises BuildError naming the file and what is wrong with it."""
+    try:
+        found = tomllib.loads(path.read_text())
+        return Selection(**{key: tuple(value) for key, value in found.items()})
+    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise BuildError(f"{path}: {error}") from error
+
+
+def build_debian(b: Build) -> None:
+    """The userland of provider debian, from locked packages."""
+    epoch = load_config().os.epoch
+    everything = skeleton()
+    for _, deb in sources.fetch_set(SET, b.progress, b.note):
+        add_deb(everything, deb)
+    select(everything, load_selection()).write_tar(b.out, epoch)
+
+
+def select(everything: Tree, selection: Selection) -> Tree:
+    """The chosen programs with their libraries, applet links and the certificate bundle."""
+    wanted = [*selection.programs, *selection.libraries]
+    tree = Tree()
+    for path, target in LINKS.items():
+        tree.add_symlink(path, target)
+    copy(everything, tree, closure(everything, wanted, LIBRARY_FOLDERS))
+    copy(everything, tree, (everything.resolve(path) for path in selection.files))
+    add_applets(tree, selection.applets)
+    tree.add_file(BUNDLE, certificate_bundle(everything))
+    return tree
+
+
+def copy(source: Tree, dest: Tree, paths: Iterable[str]) -> None:
+    """Copy single entries."""
+    part = Tree()
+    for path in paths:
+        entry = source[path]
+        if entry.kind == "symlink":
+            part.add_symlink(path, entry.target)
+        else:
+            part.add_file(path, entry.content, entry.mode)
+    dest.add_tree(part)
+
+
+def add_applets(tree: Tree, applets: Iterable[str]) -> None:
+    """Link applets to BusyBox, except where a program has the name; BuildError when it has no such applet."""
+    binary = tree[BUSYBOX].read()
+    for name in applets:
+        if b"\0" + name.encode() + b"\0" not in binary:
+            raise BuildError(f"{SELECTION}: busybox has no applet {name}")
+        if f"usr/bin/{name}" not in tree:
+            tree.add_symlink(f"usr/bin/{name}", "busybox")
+
+
+def certificate_bundle(everything: Tree) -> bytes:
+    """All certificate authorities in one PEM file, as update-ca-certificates would make it."""
+    found = [entry.read() for path, entry in everything.items() if path.startswith(f"{CERTIFICATES}/")]
+    if not found:
+        raise BuildError(f"no certificates below {CERTIFICATES} in the package set {SET}")
+    return b"".join(pem.rstrip(b"\n") + b"\n" for pem in found)
+
+
+# Who can provide the userland; tinycore is to come.
+PROVIDERS = {"debian": build_debian}
+
+
+def task_userland() -> dict[str, object]:
+    """The node's programs and libraries."""
+    config = load_config()
+    return artifact(
+        "userland",
+        doc="the node's programs and libraries",
+        build=PROVIDERS[config.userland.provider],
+        targets=[USERLAND],
+        files=[SELECTION, source_tasks.listing(SET)],
+        values={"provider": config.userland.provider, "epoch": config.os.epoch},
+        group="parts",
+    )

@@ -1,0 +1,118 @@
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tasks.lib.errors import BuildError
+from tasks.lib.packages import add_deb
+from tasks.lib.skeleton import skeleton
+from tasks.lib.tree import Tree
+from tasks.userland import BUNDLE, SELECTION, Selection, load_selection, select
+
+
+def everything() -> Tree:
+    tree = skeleton()
+    tree.add_file("usr/bin/busybox", b"\x00cat\x00modprobe\x00sh\x00", 0o755)
+    tree.add_file("usr/bin/kmod", b"#!kmod", 0o755)
+    tree.add_symlink("usr/sbin/modprobe", "../bin/kmod")
+    tree.add_file("usr/share/doc/kmod/copyright", b"text")
+    tree.add_file("usr/share/ca-certificates/mozilla/B.crt", b"B")
+    tree.add_file("usr/share/ca-certificates/mozilla/A.crt", b"A\n")
+    tree.add_file("etc/mke2fs.conf", b"conf")
+    return tree
+
+
+def selection(**changes: tuple[str, ...]) -> Selection:
+    values = {
+        "programs": ("/usr/bin/busybox", "/usr/sbin/modprobe"),
+        "libraries": (),
+        "files": ("/etc/mke2fs.conf",),
+        "applets": ("cat", "modprobe", "sh"),
+    }
+    return Selection(**{**values, **changes})
+
+
+def test_only_what_is_chosen_is_taken() -> None:
+    tree = select(everything(), selection())
+    assert [path for path, entry in tree.items() if entry.kind != "dir"] == [
+        "bin",
+        "etc/mke2fs.conf",
+        BUNDLE,
+        "lib",
+        "lib64",
+        "sbin",
+        "usr/bin/busybox",
+        "usr/bin/cat",
+        "usr/bin/kmod",
+        "usr/bin/modprobe",
+        "usr/bin/sh",
+        "usr/sbin",
+    ]
+    assert tree[BUNDLE].read() == b"A\nB\n"
+
+
+def test_programs_win_over_applets_and_are_found_in_every_folder() -> None:
+    tree = select(everything(), selection())
+    assert tree["usr/bin/modprobe"].target == "../bin/kmod"
+    for path in ("sbin/modprobe", "usr/sbin/modprobe", "bin/modprobe"):
+        assert tree.resolve(path) == "usr/bin/kmod"
+    assert tree.resolve("bin/sh") == "usr/bin/busybox"
+
+
+def test_an_applet_that_busybox_lacks_is_named() -> None:
+    with pytest.raises(BuildError, match="no applet telnetd"):
+        select(everything(), selection(applets=("telnetd",)))
+
+
+def test_a_missing_program_or_file_is_named() -> None:
+    with pytest.raises(BuildError, match="/usr/sbin/nft"):
+        select(everything(), selection(programs=("/usr/bin/busybox", "/usr/sbin/nft")))
+    with pytest.raises(BuildError, match="/etc/gone"):
+        select(everything(), selection(files=("/etc/gone",)))
+
+
+def test_the_selection_of_the_product_is_readable_and_has_no_servers() -> None:
+    found = load_selection(SELECTION)
+    assert "/usr/sbin/nft" in found.programs
+    assert not {"telnetd", "httpd", "ftpd", "tftpd", "inetd", "sshd"} & set(found.applets)
+    assert len(set(found.applets)) == len(found.applets)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("programs = [", "userland"), ("programme = []", "programme"), ("", "programs")]
+)
+def test_a_broken_selection_names_the_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "userland.toml").write_text(text)
+    with pytest.raises(BuildError, match=message):
+        load_selection(tmp_path / "userland.toml")
+
+
+def make_deb(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:xz") as tar:
+        for header, content in members:
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
+    body = data.getvalue()
+    name = f"{'data.tar.xz':<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(body):<10}`\n"
+    path.write_bytes(b"!<arch>\n" + name.encode() + body)
+    return path
+
+
+def test_packages_become_trees_with_their_modes(tmp_path: Path) -> None:
+    program = tarfile.TarInfo("./bin/su")
+    program.mode = 0o4755
+    link = tarfile.TarInfo("./bin/again")
+    link.type, link.linkname = tarfile.LNKTYPE, "./bin/su"
+    tree = skeleton()
+    add_deb(tree, make_deb(tmp_path / "x.deb", [(program, b"su"), (link, b"")]))
+    assert tree["usr/bin/su"].mode == 0o4755
+    assert tree["usr/bin/again"].read() == b"su"
+
+
+def test_a_package_with_a_device_is_refused(tmp_path: Path) -> None:
+    device = tarfile.TarInfo("./dev/null")
+    device.type = tarfile.CHRTYPE
+    with pytest.raises(BuildError, match="dev/null"):
+        add_deb(skeleton(), make_deb(tmp_path / "x.deb", [(device, b"")]))
