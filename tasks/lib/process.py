@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tasks.lib.errors import BuildError
 
@@ -18,6 +19,14 @@ INHERITED = ("HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME", "HTTP_PROXY", "HTTPS_PR
              "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
 PR_SET_PDEATHSIG = 1
 TAIL_BYTES = 4000
+FULL_BYTES = 16_000_000
+
+_log: list[IO[str]] = []
+
+
+def log_to(stream: IO[str]) -> None:
+    """From now on write every command and its error output to `stream`, a task's log."""
+    _log[:] = [stream]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -28,9 +37,16 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return env
 
 
+@functools.cache
+def _prctl() -> Callable[..., Any]:
+    """prctl(2); looked up before the fork, where nothing may be loaded any more."""
+    found: Callable[..., Any] = ctypes.CDLL(None, use_errno=True).prctl
+    return found
+
+
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent goes, even by SIGKILL (prctl(2))."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl()(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def run(
@@ -48,6 +64,9 @@ def run(
     started or its exit status is not 0.
     """
     words = [str(word) for word in argv]
+    line = pasteable(words, cwd, env)
+    _write_log(f"$ {line}\n")
+    _prctl()
     try:
         done = subprocess.run(
             words,
@@ -61,19 +80,45 @@ def run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise BuildError(f"{words[0]}: not found", hint or "install it, or run ./doit doctor") from error
+        missing = words[0] if cwd is None or cwd.is_dir() else str(cwd)
+        raise BuildError(f"{missing}: not found", hint or "install it, or run ./doit doctor") from error
     except OSError as error:
         raise BuildError(f"{words[0]}: can not be started: {error.strerror}", hint) from error
+    _write_log(done.stderr.decode(errors="replace"))
     if done.returncode != 0:
-        raise BuildError(describe_failure(words, done.returncode, done.stdout, done.stderr, cwd), hint)
+        _write_log((done.stdout or b"").decode(errors="replace"))
+        what = describe_failure(line, done.returncode, done.stdout, done.stderr)
+        raise BuildError(what, hint or _disk_hint(cwd))
     return done
 
 
-def describe_failure(
-    words: Sequence[str], status: int, out: bytes | None, err: bytes | None, cwd: Path | None
-) -> str:
+def pasteable(words: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None) -> str:
+    """The command line that does the same in a shell."""
+    place = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
+    extra = "".join(f"{name}={shlex.quote(value)} " for name, value in (env or {}).items())
+    return f"{place}{extra}{shlex.join(words)}"
+
+
+def describe_failure(line: str, status: int, out: bytes | None, err: bytes | None) -> str:
     """The text of a failed command: status, the command to paste, the last lines that it printed."""
     text = ((out or b"") + (err or b""))[-TAIL_BYTES:].decode(errors="replace").rstrip()
-    place = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
     why = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-    return f"command failed, {why}:\n  {place}{shlex.join(words)}\n{text}".rstrip()
+    return f"command failed, {why}:\n  {line}\n{text}".rstrip()
+
+
+def _write_log(text: str) -> None:
+    for stream in _log:
+        stream.write(text)
+        stream.flush()
+
+
+def _disk_hint(cwd: Path | None) -> str:
+    """The likely reason when a disk that the command wrote to is full."""
+    for folder in (cwd or Path.cwd(), Path(os.environ.get("TMPDIR", "/tmp"))):
+        try:
+            state = os.statvfs(folder)
+        except OSError:
+            continue
+        if state.f_bavail * state.f_frsize < FULL_BYTES:
+            return f"the disk of {folder} is full: free some space and run again"
+    return ""

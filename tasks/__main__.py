@@ -1,0 +1,11 @@
+"""The builder's command line; `./doit` runs this file with the Python of its environment."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from tasks.lib.engine.main import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

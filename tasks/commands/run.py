@@ -1,0 +1,90 @@
+"""Bring tasks up to date; what `./doit TASK` does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from doit.control import TaskControl
+
+from tasks.lib.engine.artifact import relative
+from tasks.lib.engine.checkout_lock import checkout_lock
+from tasks.lib.engine.command import GraphCommand
+from tasks.lib.engine.reporter import NORMAL, QUIET, VERBOSE, Reporter
+from tasks.lib.engine.runner import Interrupted, ParallelRunner
+from tasks.lib.engine.suggestions import unknown
+from tasks.lib.paths import BUILD
+
+OPTIONS = (
+    {"name": "process", "short": "n", "long": "process", "type": int, "default": 0,
+     "help": "how many tasks run side by side [default: number of cores]"},
+    {"name": "always", "short": "a", "long": "always-execute", "type": bool, "default": False,
+     "help": "run tasks even when they are up to date"},
+    {"name": "keep_going", "short": "c", "long": "continue", "type": bool, "default": False,
+     "help": "go on with other tasks after a failure"},
+    {"name": "quiet", "short": "q", "long": "quiet", "type": bool, "default": False,
+     "help": "say nothing but errors"},
+    {"name": "verbose", "short": "v", "long": "verbose", "type": bool, "default": False,
+     "help": "show all reasons, commands and notes"},
+)  # fmt: skip
+
+
+class Plugin(GraphCommand):
+    """Make targets; only what is stale is rebuilt."""
+
+    name = "run"
+    doc_purpose = "bring tasks up to date (the default command)"
+    doc_usage = "[TASK|TARGET ...]"
+    cmd_options = OPTIONS
+    execute_tasks = True
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Take the checkout's lock first, so that sources are read only when nobody else is at work."""
+        with checkout_lock(BUILD / ".lock") as lock:
+            self._lock = lock
+            return super().execute(params, args)
+
+    def _execute(  # type: ignore[override]
+        self, process: int, always: bool, keep_going: bool, quiet: bool, verbose: bool
+    ) -> int:
+        control = TaskControl(self.task_list)
+        control.process(self._selected(control))
+        level = QUIET if quiet else VERBOSE if verbose else NORMAL
+        reporter = choose_reporter(level)
+        runner = ParallelRunner(
+            self.dep_manager,
+            reporter,
+            keep_going=keep_going,
+            always=always,
+            slots=process or len(os.sched_getaffinity(0)),
+            lock=self._lock,
+        )
+        try:
+            return int(runner.run_all(control.task_dispatcher()))
+        except Interrupted as error:
+            reporter.interrupted(signal.Signals(error.number).name)
+            raise
+
+    def _selected(self, control: TaskControl) -> list[str] | None:
+        """Names and targets as doit knows them; raises BuildError for one that it does not know."""
+        if not self.sel_tasks:
+            return None
+        chosen = []
+        for name in self.sel_tasks:
+            known = name if name in control.tasks or "*" in name else relative(name)
+            if known not in control.tasks and known not in control.targets and "*" not in known:
+                commands = [*control.tasks, *control.targets, *self.loader.cmd_names]
+                raise unknown(name, commands, "a command, a task or a target")
+            chosen.append(known)
+        return chosen
+
+
+def choose_reporter(level: int) -> Reporter:
+    """Live lines on a terminal, plain lines elsewhere."""
+    if level == NORMAL and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        from tasks.lib.engine.live import LiveReporter
+
+        return LiveReporter(sys.stdout, level)
+    return Reporter(sys.stdout, level)

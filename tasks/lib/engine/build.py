@@ -1,0 +1,41 @@
+"""What a recipe is given: where to write, where to work, and how to say how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Message = dict[str, Any]
+
+
+def _nobody_listens(message: Message) -> None:
+    """The default listener, for recipes that are called without the engine."""
+
+
+@dataclass
+class Build:
+    """One execution of a recipe.
+
+    outs: temporary names beside the targets, in the targets' order; the engine renames them when the
+    recipe returns, so that a target is either the old one or the whole new one.
+    scratch: an empty folder that is removed afterwards.
+    """
+
+    outs: list[Path]
+    scratch: Path
+    report: Callable[[Message], None] = field(default=_nobody_listens, repr=False)
+
+    @property
+    def out(self) -> Path:
+        """The temporary name of the first (mostly the only) target."""
+        return self.outs[0]
+
+    def progress(self, done: float, total: float, unit: str = "") -> None:
+        """Say how far the work is: `done` of `total` (0 when unknown) `unit`s, such as "B" or "packages"."""
+        self.report({"progress": [done, total, unit]})
+
+    def note(self, text: str) -> None:
+        """Show one line to the user, now in the live display and in the log."""
+        self.report({"note": text})

@@ -1,0 +1,46 @@
+"""One run at a time in a checkout: the others wait, and say for whom."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tasks.lib.engine.execution import explained
+
+
+@contextmanager
+def checkout_lock(path: Path) -> Iterator[int]:
+    """Hold the lock file `path`; yields its descriptor.
+
+    A worker or watcher that has inherited the descriptor keeps the lock after its parent was killed.
+    Raises BuildError when the file can not be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise explained(error) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"doit: waiting for {_holder(lock)}, which is at work in this checkout\n")
+            sys.stderr.flush()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _holder(lock: int) -> str:
+    """Who holds the lock, for people."""
+    pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
+    if pid and not Path(f"/proc/{pid}").exists():
+        return f"the children of process {pid}, which was killed"
+    return f"process {pid}" if pid else "another run"

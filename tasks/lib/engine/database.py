@@ -1,0 +1,139 @@
+"""The task database: doit's sqlite3 backend with a commit for every task and a table of file digests."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+from doit.dependency import JSONCodec, SqliteDB
+
+from tasks.lib.errors import BuildError
+
+SCHEMA = 1
+TABLES = (
+    "create table if not exists doit (task_id text not null primary key, task_data json)",
+    "create table if not exists files (path text not null primary key, mark text, sha256 text)",
+    "create table if not exists recipes (key text not null primary key, value json)",
+    "create table if not exists facts (key text not null primary key, value text)",
+)
+
+
+def boot_id() -> str:
+    """Changes at every boot of the host: after a power cut a file may keep its inode, size and times and
+    still have lost its bytes, so that fingerprints are only believed within one boot."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+class Database(SqliteDB):
+    """Records of finished tasks (JSON, one row a task), digests of files, digests of recipes.
+
+    Raises BuildError when the folder can not be written.
+    """
+
+    def __init__(self, name: str, codec: Any = None, *, module_name: str | None = None) -> None:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(name, codec or JSONCodec(), module_name=module_name)
+
+    def _sqlite3(self, name: str) -> sqlite3.Connection:
+        """Open the database; one that is damaged or of another schema is put aside, everything is rebuilt."""
+        try:
+            return self._open(name)
+        except sqlite3.OperationalError as error:
+            raise BuildError(f"{name}: {error}", "is the folder writable and the disk not full?") from error
+        except sqlite3.DatabaseError as error:
+            aside = Path(f"{name}.damaged")
+            Path(name).replace(aside)
+            sys.stderr.write(f"doit: {name} is damaged ({error}): put aside as {aside.name}, rebuilding\n")
+            return self._open(name)
+
+    def _open(self, name: str) -> sqlite3.Connection:
+        sqlite3.register_adapter(list, self.codec.encode)
+        sqlite3.register_adapter(dict, self.codec.encode)
+        sqlite3.register_converter("json", lambda data: self.codec.decode(data.decode()))
+        conn = sqlite3.connect(name, timeout=30, detect_types=sqlite3.PARSE_DECLTYPES)
+        conn.row_factory = _as_dict
+        version = conn.execute("pragma user_version").fetchone()["user_version"]
+        if version not in (0, SCHEMA):
+            conn.close()
+            raise sqlite3.DatabaseError(f"schema {version}, not {SCHEMA}")
+        if version == 0:
+            for table in TABLES:
+                conn.execute(table)
+            conn.execute(f"pragma user_version = {SCHEMA}")
+            conn.commit()
+        conn.execute("select count(*) from doit").fetchone()
+        return conn
+
+    def commit(self) -> None:
+        """Write what is pending to the disk."""
+        try:
+            for task_id in self._dirty:
+                self._conn.execute(
+                    "insert or replace into doit values (?,?)",
+                    (task_id, self.codec.encode(self._cache[task_id])),
+                )
+            self._conn.commit()
+        except sqlite3.Error as error:
+            raise BuildError(f"{self.name}: {error}", "is the disk full?") from error
+        self._dirty = set()
+
+    def dump(self) -> None:
+        """Commit and close."""
+        try:
+            self.commit()
+        finally:
+            self._conn.close()
+
+    def remove(self, task_id: str) -> None:
+        """Forget a task; effective at the next commit."""
+        try:
+            super().remove(task_id)
+        except sqlite3.Error as error:
+            raise BuildError(f"{self.name}: {error}", "is the disk full?") from error
+
+    def files(self) -> dict[str, tuple[str, str]]:
+        """The digests of files by path: (fingerprint, SHA-256); none when the host has booted since."""
+        if self.fact("boot") != boot_id():
+            return {}
+        rows = self._conn.execute("select path, mark, sha256 from files")
+        return {row["path"]: (row["mark"], row["sha256"]) for row in rows}
+
+    def save_files(self, known: dict[str, tuple[str, str]], fresh: dict[str, tuple[str, str]]) -> None:
+        """Add digests; `known` is what files() gave, empty when the table must be started afresh."""
+        if not fresh:
+            return
+        with contextlib.suppress(sqlite3.OperationalError):  # only a memory: losing it costs time, not truth
+            if not known:
+                self._conn.execute("delete from files")
+                self.save_fact("boot", boot_id())
+            rows = [(path, mark, sha256) for path, (mark, sha256) in fresh.items()]
+            self._conn.executemany("insert or replace into files values (?,?,?)", rows)
+
+    def fact(self, key: str) -> str | None:
+        """A small text that was saved under `key`."""
+        row = self._conn.execute("select value from facts where key = ?", (key,)).fetchone()
+        return row["value"] if row else None
+
+    def save_fact(self, key: str, value: str) -> None:
+        """Keep a small text; effective at the next commit."""
+        self._conn.execute("insert or replace into facts values (?,?)", (key, value))
+
+    def recipes(self, key: str) -> dict[str, Any] | None:
+        """What save_recipes() stored under `key`."""
+        row = self._conn.execute("select value from recipes where key = ?", (key,)).fetchone()
+        return row["value"] if row else None
+
+    def save_recipes(self, key: str, value: dict[str, Any]) -> None:
+        """Remember one computed value under `key`."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._conn.execute("insert or replace into recipes values (?,?)", (key, value))
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}

@@ -1,0 +1,158 @@
+"""Digest of a recipe: its source and that of everything in the checkout that it can reach."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from tasks.lib.engine.digests import Digests
+from tasks.lib.engine.source import Summary, summarise
+from tasks.lib.errors import BuildError
+
+FORMAT = 1
+# The engine and the error class decide when and how recipes run, not what they write.
+UNINVOLVED = ("tasks.lib.engine", "tasks.lib.errors")
+Definition = tuple[str, str]
+
+
+class Memory(Protocol):
+    """Where computed values are kept from run to run (Database)."""
+
+    def recipes(self, key: str) -> dict[str, Any] | None:
+        """What was saved under `key`."""
+
+    def save_recipes(self, key: str, value: dict[str, Any]) -> None:
+        """Keep `value` under `key`."""
+
+
+def definition_of(build: Callable[..., object]) -> tuple[str, str, str]:
+    """Module, name and bound arguments (text) of a recipe.
+
+    Raises BuildError for a recipe whose source alone does not say what it does.
+    """
+    bound = ""
+    if isinstance(build, functools.partial):
+        bound = repr((build.args, sorted(build.keywords.items())))
+        build = build.func
+    name = getattr(build, "__qualname__", "?")
+    if "<" in name or "." in name or " at 0x" in bound:
+        raise BuildError(f"recipe {name} is not a module-level function with plain arguments",
+                         "use functools.partial instead of a closure")  # fmt: skip
+    return build.__module__, name, bound
+
+
+class Recipes:
+    """Digests of recipes of one checkout; raises BuildError for a module that can not be parsed."""
+
+    def __init__(self, top: Path, digests: Digests, memory: Memory) -> None:
+        self._top = top
+        self._digests = digests
+        self._memory = memory
+        self._modules: dict[str, tuple[str, str]] = {}
+        for path in sorted([*top.glob("*.py"), *(top / "tasks").rglob("*.py")]):
+            name = path.relative_to(top).as_posix()
+            digest = (digests.of(name) or "").rpartition(":")[2]
+            module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            self._modules[module] = (name, digest)
+        packages = digests.of("pyproject.toml") or ""
+        state = [FORMAT, packages, sorted((module, held[1]) for module, held in self._modules.items())]
+        self._key = hashlib.sha256(json.dumps(state).encode()).hexdigest()
+        self._known: dict[str, Any] = memory.recipes("recipes") or {}
+        if self._known.get("key") != self._key:
+            self._known = {"key": self._key}
+
+    @functools.cached_property
+    def _summaries(self) -> dict[str, Summary]:
+        """All modules' definitions; those of unchanged modules are remembered."""
+        held = self._memory.recipes("modules") or {}
+        summaries: dict[str, Summary] = {}
+        keep: dict[str, Any] = {}
+        for module, (name, digest) in self._modules.items():
+            key = f"{FORMAT}:{digest}"
+            try:
+                keep[key] = held.get(key) or summarise((self._top / name).read_text())
+            except (SyntaxError, OSError) as error:
+                raise BuildError(f"{name}: {error}") from error
+            summaries[module] = keep[key]
+        self._memory.save_recipes("modules", keep)
+        return summaries
+
+    def digest(self, build: Callable[..., object]) -> str:
+        """SHA-256 (hex) over everything that the recipe reaches and the versions of packages it imports."""
+        module, name, bound = definition_of(build)
+        key = f"{module}:{name}"
+        if key not in self._known:
+            self._known[key] = self._closure((module, name))
+            self._memory.save_recipes("recipes", self._known)
+        return hashlib.sha256((self._known[key] + bound).encode()).hexdigest() if bound else self._known[key]
+
+    def _closure(self, start: Definition) -> str:
+        seen: set[Definition] = set()
+        external: set[str] = set()
+        stack = [start]
+        while stack:
+            module, name = stack.pop()
+            if (module, name) in seen or module.startswith(UNINVOLVED):
+                continue
+            summary = self._summaries.get(module)
+            if summary is None:
+                external.add(module.partition(".")[0])
+                continue
+            seen.add((module, name))
+            stack.extend(self._reached(module, summary, name))
+        parts = [f"{module}:{name}:{self._text(module, name)}" for module, name in sorted(seen)]
+        parts += [f"{package}=={_version(package)}" for package in sorted(external)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def _text(self, module: str, name: str) -> str:
+        entry = self._summaries[module]["names"].get(name)
+        return str(entry["digest"]) if entry else ""
+
+    def _reached(self, module: str, summary: Summary, name: str) -> Iterator[Definition]:
+        """What the definition `name` uses, one step far; "*" stands for all names of a module."""
+        if name == "*":
+            yield from ((module, other) for other in summary["names"])
+            return
+        entry = summary["names"].get(name)
+        if entry is None:
+            if name in summary["imports"]:  # a name that this module only hands on
+                yield from self._imported(summary["imports"][name], [])
+            return
+        for reference in entry["refs"]:
+            root, *rest = reference.split(".")
+            source = entry["imports"].get(root) or summary["imports"].get(root)
+            if source:
+                yield from self._imported(source, rest)
+            elif root in summary["names"]:
+                yield module, root
+
+    def _imported(self, source: list[str], rest: list[str]) -> Iterator[Definition]:
+        """Resolve `from source[0] import source[1]` followed by the attributes `rest`."""
+        module, attribute = source
+        chain = [attribute, *rest] if attribute else list(rest)
+        while chain and f"{module}.{chain[0]}" in self._modules:
+            module = f"{module}.{chain.pop(0)}"
+        yield module, chain[0] if chain else "*"
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """The installed version of the distribution that provides an imported package, "" for the library's."""
+    import sys
+    from importlib import metadata
+
+    if package in sys.stdlib_module_names:
+        return ""
+    names = _providers().get(package, [])
+    return ",".join(f"{name}-{metadata.version(name)}" for name in sorted(set(names)))
+
+
+@functools.cache
+def _providers() -> Any:
+    from importlib import metadata
+
+    return metadata.packages_distributions()
