@@ -83,8 +83,8 @@ class AptRoot:
         settings = {
             "Dir": self.folder, "Dir::Etc": "etc", "Dir::Etc::main": "none", "Dir::Etc::parts": "parts",
             "Dir::Etc::sourcelist": "none", "Dir::Etc::sourceparts": "sources", "Dir::Etc::trusted": "none",
-            "Dir::Etc::trustedparts": "none", "Dir::Etc::preferences": "none",
-            "Dir::Etc::preferencesparts": "none",
+            "Dir::Etc::trustedparts": "parts", "Dir::Etc::preferences": "none",
+            "Dir::Etc::preferencesparts": "parts",
             "Dir::Etc::netrc": "/etc/apt/auth.conf", "Dir::Etc::netrcparts": "/etc/apt/auth.conf.d",
             "Dir::State": "state", "Dir::State::status": self.folder / "status", "Dir::Cache": "cache",
             "Dir::Log": "log",
