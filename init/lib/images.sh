@@ -1,0 +1,141 @@
+# The root images: found on a medium, checked against the digests of the initramfs, stacked to a root.
+# The list (/etc/kubesolo-os/root.images) has one line per image, lowest layer first:
+# <sha256 hex> <size in bytes> <file name>
+
+IMAGE_LIST=${ROOT:-}/etc/kubesolo-os/root.images
+MEDIUM=${ROOT:-}/run/kubesolo-medium
+LAYERS=${ROOT:-}/run/kubesolo-root
+NEW_ROOT=${ROOT:-}/newroot
+
+# Sets IMAGE_DIR to the folder under $1 that holds every image of the list; fails when none does.
+find_images_under() {
+    for IMAGE_DIR in "$1/boot" "$1"; do
+        while read -r _ _ name; do
+            [ -f "$IMAGE_DIR/$name" ] || continue 2
+        done <"$IMAGE_LIST"
+        return 0
+    done
+    return 1
+}
+
+# try_medium NAME: mounts block device NAME read-only when it carries the images.
+try_medium() {
+    case $1 in
+    sr*) types=iso9660 ;;
+    *) types='iso9660 ext4 vfat' ;;
+    esac
+    for type in $types; do
+        mount -t "$type" -o ro "${ROOT:-}/dev/$1" "$MEDIUM" 2>/dev/null || continue
+        if find_images_under "$MEDIUM"; then
+            MEDIUM_DEVICE=$1
+            MEDIUM_TYPE=$type
+            return 0
+        fi
+        umount "$MEDIUM"
+    done
+    return 1
+}
+
+# find_medium SECONDS: waits for a medium with the images; devices in $REJECTED are not looked at again.
+find_medium() {
+    read_uptime
+    deadline=$((NOW + $1 * 100))
+    tried=' '
+    while :; do
+        list_block_devices
+        for device in $BLOCK_DEVICES; do
+            case "$tried$REJECTED " in
+            *" $device "*) continue ;;
+            esac
+            tried="$tried$device "
+            ! try_medium "$device" || return 0
+        done
+        read_uptime
+        [ "$NOW" -lt "$deadline" ] || return 1
+        sleep 0.1
+        # USB sticks and SCSI disks announce themselves one layer after the other.
+        coldplug
+    done
+}
+
+# Sets MEDIUM_KIND to removable or disk. An ISO written to a disk counts as removable: it has no slots.
+classify_medium() {
+    removable=0
+    disk=$MEDIUM_DEVICE
+    if [ -e "${ROOT:-}/sys/class/block/$disk/partition" ]; then
+        disk=$(readlink -f "${ROOT:-}/sys/class/block/$disk/..")
+        disk=${disk##*/}
+    fi
+    read -r removable 2>/dev/null <"${ROOT:-}/sys/class/block/$disk/removable" || :
+    if [ "$MEDIUM_TYPE" = iso9660 ] || [ "$removable" = 1 ]; then
+        MEDIUM_KIND=removable
+    else
+        MEDIUM_KIND=disk
+    fi
+}
+
+# verify_image FILE DIGEST: fails, saying why, when FILE does not have that SHA-256.
+verify_image() {
+    sum=$(sha256sum <"$1") || sum=
+    sum=${sum%% *}
+    [ "$sum" != "$2" ] || return 0
+    error "root image ${1##*/} on $MEDIUM_DEVICE is damaged: expected sha256 $2, found ${sum:-a read error}"
+    return 1
+}
+
+# take_images RAM: checks every image; with RAM=yes copies them first, so that what is checked is what runs.
+# The checks run beside the copying. Leaves the checked files in $IMAGE_DIR.
+take_images() {
+    kilobytes=0
+    while read -r _ size _; do
+        kilobytes=$((kilobytes + (size + 1023) / 1024))
+    done <"$IMAGE_LIST"
+    target=$IMAGE_DIR
+    if [ "$1" = yes ]; then
+        target=$LAYERS/images
+        mount -t tmpfs -o "size=$((kilobytes + 1024))k,mode=0755" root-images "$target" || return 1
+    fi
+    checks=
+    while read -r digest size name; do
+        if [ "$1" = yes ]; then
+            cp "$IMAGE_DIR/$name" "$target/$name" || {
+                error "cannot copy root image $name from $MEDIUM_DEVICE to memory"
+                return 1
+            }
+        fi
+        verify_image "$target/$name" "$digest" &
+        checks="$checks $!"
+    done <"$IMAGE_LIST"
+    damaged=0
+    for check in $checks; do
+        wait "$check" || damaged=1
+    done
+    IMAGE_DIR=$target
+    [ "$damaged" = 0 ] || return 1
+    [ "$1" = yes ] || kilobytes=0
+    printf '%s\n' "$kilobytes" >"${ROOT:-}/run/kubesolo/root-images-kb"
+}
+
+# Undoes take_images and try_medium, so that the next device can be tried.
+drop_images() {
+    umount "$LAYERS/images" 2>/dev/null || :
+    umount "$MEDIUM" 2>/dev/null || :
+}
+
+# Mounts the checked images one above the other, read-only, as $NEW_ROOT.
+stack_images() {
+    lower=
+    while read -r _ _ name; do
+        layer=$LAYERS/${name%.squashfs}
+        mkdir -p "$layer"
+        mount -t squashfs -o loop,ro "$IMAGE_DIR/$name" "$layer" || {
+            error "cannot mount root image $name"
+            return 1
+        }
+        lower=$layer${lower:+:$lower}
+    done <"$IMAGE_LIST"
+    case $lower in
+    *:*) mount -t overlay -o "ro,lowerdir=$lower" root "$NEW_ROOT" ;;
+    *) mount --bind "$lower" "$NEW_ROOT" ;;
+    esac
+}

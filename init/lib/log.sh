@@ -1,0 +1,66 @@
+# Messages of the boot. Everything goes to stderr (which the chain directs to the boot log) and, in the
+# chain, to every console in $CONSOLES: /dev/console alone is only the last one named on the command line.
+
+CONSOLES=${CONSOLES:-}
+QUIET=${QUIET:-}
+
+# Sets CONSOLES to the device paths of all active consoles and QUIET from the kernel's command line.
+find_consoles() {
+    CONSOLES=
+    active=
+    read -r active 2>/dev/null <"${ROOT:-}/sys/class/tty/console/active" || :
+    for name in $active; do
+        CONSOLES="$CONSOLES ${ROOT:-}/dev/$name"
+    done
+    parameters=
+    read -r parameters 2>/dev/null <"${ROOT:-}/proc/cmdline" || :
+    case " $parameters " in
+    *" quiet "*) QUIET=1 ;;
+    *) QUIET= ;;
+    esac
+}
+
+# to_consoles TEXT: one line on every console. A console that is gone must not stop the boot.
+to_consoles() {
+    for console in $CONSOLES; do
+        { printf '%s\r\n' "$1" >"$console"; } 2>/dev/null || :
+    done
+}
+
+log_line() {
+    printf '%s\n' "$1" >&2
+    to_consoles "$1"
+}
+
+info() {
+    if [ -n "$QUIET" ]; then
+        printf '[kubesolo-init] %s\n' "$*" >&2
+    else
+        log_line "[kubesolo-init] $*"
+    fi
+}
+
+warn() { log_line "[kubesolo-init] [WARN] $*"; }
+
+error() { log_line "[kubesolo-init] [ERROR] $*"; }
+
+# die TEXT: says why and ends the stage; the runner then opens the emergency shell, which repeats it.
+die() {
+    error "$*"
+    printf '%s\n' "$*" >"${ROOT:-}/run/kubesolo/last-error"
+    exit 1
+}
+
+# stage_complete NAME: the last line of every stage. That of stage 90 is the boot-success marker: always shown.
+stage_complete() {
+    [ "$1" != 90-kubesolo.sh ] || QUIET=
+    info "[OK] Stage $1 complete"
+    milestone "stage-${1%.sh}"
+}
+
+# milestone NAME: appends "NAME <seconds since boot>" to the list that tests and benchmarks read.
+milestone() {
+    uptime=0.00
+    read -r uptime _ 2>/dev/null <"${ROOT:-}/proc/uptime" || :
+    printf '%s %s\n' "$1" "$uptime" >>"${ROOT:-}/run/kubesolo/milestones"
+}

@@ -1,0 +1,70 @@
+# Runs the stages in number order as PID 1 of the real root, then becomes BusyBox init.
+# Each stage is sourced in a subshell: it may set and exit as it likes, and nothing of it is exported.
+set -u
+
+INIT=${ROOT:-}/run/kubesolo-init
+. "$INIT/lib/stage.sh"
+. "$INIT/lib/emergency.sh"
+
+# run_stage FILE: status 0 when the stage completed.
+run_stage() {
+    (
+        set -eu
+        [ -z "${KUBESOLO_DEBUG:-}" ] || trace
+        . "$1"
+    ) 2>>"$STAGE_STDERR"
+}
+
+# Why the last stage failed, in its own words or in those of the command that failed.
+reason() {
+    if [ -s "${ROOT:-}/run/kubesolo/last-error" ]; then
+        cat "${ROOT:-}/run/kubesolo/last-error"
+        rm -f "${ROOT:-}/run/kubesolo/last-error"
+    else
+        tail -n 1 "$BOOT_LOG"
+    fi
+}
+
+# With kubesolo.debug every command of every stage shows on the consoles too, through a reader of a fifo.
+start_trace() {
+    [ -n "${KUBESOLO_DEBUG:-}" ] && [ "$STAGE_STDERR" = "$BOOT_LOG" ] || return 0
+    mkfifo "${ROOT:-}/run/kubesolo/trace"
+    while IFS= read -r line; do
+        printf '%s\n' "$line" >>"$BOOT_LOG"
+        to_consoles "$line"
+    done <>"${ROOT:-}/run/kubesolo/trace" &
+    STAGE_STDERR=${ROOT:-}/run/kubesolo/trace
+}
+
+# Stages log to stderr only while the trace's reader passes it on to the consoles.
+trace() {
+    CONSOLES=
+    PS4='+ '
+    set -x
+}
+
+run_stages() {
+    for stage in "$INIT"/stages/[0-9][0-9]-*.sh; do
+        name=${stage##*/}
+        until run_stage "$stage"; do
+            emergency_shell "$name" "$(reason)"
+        done
+        case $name in
+        10-*) after_cmdline ;;
+        esac
+    done
+}
+
+after_cmdline() {
+    load_settings
+    start_trace
+    [ -z "$KUBESOLO_SHELL" ] || emergency_shell kubesolo.shell 'asked for by the boot parameter'
+}
+
+BOOT_LOG=${ROOT:-}/run/kubesolo/boot.log
+STAGE_STDERR=$BOOT_LOG
+exec 2>>"$BOOT_LOG"
+find_consoles
+run_stages
+# The stages' variables end here: what init starts gets an environment of its own.
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ TERM=linux /sbin/init
