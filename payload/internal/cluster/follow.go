@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"kubesolo.io/os/payload/internal/addons"
+	"kubesolo.io/os/payload/internal/components"
+	"kubesolo.io/os/payload/internal/journal"
+	"kubesolo.io/os/payload/internal/milestones"
+	"kubesolo.io/os/payload/internal/supervisor"
+	"kubesolo.io/os/payload/manifests"
+)
+
+const pause = 250 * time.Millisecond
+
+// follow starts what needs a running cluster and records how the cluster comes up.
+func follow(group *supervisor.Group, c *components.Config, images <-chan struct{}) error {
+	config, err := clientcmd.BuildConfigFromFlags("", c.PKI.Kubeconfig("kube-controller-manager"))
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	group.Go("follow-up", func(ctx context.Context) error {
+		go addons.FollowNameServers(ctx, c.RunDir)
+		go keepPKI(ctx, c)
+		if until(ctx, nodeReady(client, c.NodeName)) == nil {
+			c.Milestones.Reach(milestones.NodeReady)
+		}
+		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
+		if err := applyAddons(ctx, config, images); err != nil {
+			return err
+		}
+		if until(ctx, apiReady(client)) == nil {
+			c.Milestones.Reach(milestones.Readyz)
+		}
+		if components.WaitProxySynced(ctx) == nil {
+			c.Milestones.Reach(milestones.KubeProxySynced)
+		}
+		if until(ctx, dnsRunning(client)) == nil {
+			c.Milestones.Reach(milestones.CoreDNSRunning)
+		}
+		tightenHeap(ctx, c.Options)
+		<-ctx.Done()
+		return nil
+	})
+	return nil
+}
+
+func applyAddons(ctx context.Context, config *rest.Config, images <-chan struct{}) error {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-images:
+	case <-ctx.Done():
+		return nil
+	}
+	err = until(ctx, func(ctx context.Context) (bool, error) {
+		err := addons.Apply(ctx, client, manifests.CoreDNS)
+		return err == nil, err
+	})
+	if err == nil {
+		journal.Say("coredns", "applied")
+	}
+	return nil
+}
+
+// until asks again and again until the answer is yes or ctx ends. It logs an error that lasts, once a minute.
+func until(ctx context.Context, ask func(context.Context) (bool, error)) error {
+	started := time.Now()
+	for {
+		yes, err := ask(ctx)
+		if yes {
+			return nil
+		}
+		if err != nil && time.Since(started) > time.Minute && ctx.Err() == nil {
+			journal.Warn("kubesolo", "%v", err)
+			started = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func nodeReady(client kubernetes.Interface, name string) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{ResourceVersion: "0"})
+		if err != nil {
+			return false, fmt.Errorf("node %s: %w", name, err)
+		}
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
+				return true, nil
+			}
+		}
+		return false, fmt.Errorf("node %s is not Ready", name)
+	}
+}
+
+func apiReady(client kubernetes.Interface) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		status := 0
+		err := client.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).StatusCode(&status).Error()
+		return status == http.StatusOK, err
+	}
+}
+
+func dnsRunning(client kubernetes.Interface) func(context.Context) (bool, error) {
+	selector := metav1.ListOptions{LabelSelector: "k8s-app=kube-dns", ResourceVersion: "0",
+		FieldSelector: fields.OneTermEqualSelector("status.phase", string(corev1.PodRunning)).String()}
+	return func(ctx context.Context) (bool, error) {
+		pods, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, selector)
+		return err == nil && len(pods.Items) > 0, err
+	}
+}

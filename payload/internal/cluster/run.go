@@ -1,0 +1,184 @@
+// Package cluster brings the components up in an order that makes the node Ready soonest.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	certutil "k8s.io/client-go/util/cert"
+
+	"kubesolo.io/os/payload/internal/addons"
+	"kubesolo.io/os/payload/internal/components"
+	"kubesolo.io/os/payload/internal/journal"
+	"kubesolo.io/os/payload/internal/milestones"
+	"kubesolo.io/os/payload/internal/node"
+	"kubesolo.io/os/payload/internal/options"
+	"kubesolo.io/os/payload/internal/pki"
+	"kubesolo.io/os/payload/internal/supervisor"
+)
+
+const (
+	runDir = "/run/kubesolo"
+	// patience is how long each component may take to stop; eight of them stop within 20 s in practice,
+	// as only the API server ever uses more than a fraction of it.
+	patience = 4 * time.Second
+)
+
+// Run starts everything and returns after ctx has ended (nil) or a component has died (the reason).
+func Run(ctx context.Context, o *options.Options) error {
+	c, err := prepare(o)
+	if err != nil {
+		return err
+	}
+	group := supervisor.New(ctx)
+	loosenHeap(o)
+	if o.PprofServer {
+		group.Go("pprof", components.Pprof)
+	}
+	if err := start(group, c); err != nil {
+		group.Fail(err)
+	}
+	<-group.Context().Done()
+	journal.Say("kubesolo", "stopping; containers keep running")
+	return group.Stop(patience)
+}
+
+func prepare(o *options.Options) (*components.Config, error) {
+	recorder := milestones.New(filepath.Join(runDir, "milestones"))
+	recorder.Reach(milestones.PayloadStart)
+	journal.Say("kubesolo", "%s", o)
+	for _, dir := range []string{runDir, filepath.Join(runDir, "dns")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	name, err := node.Name()
+	if err != nil {
+		return nil, err
+	}
+	ip, err := node.Address()
+	if err != nil {
+		return nil, err
+	}
+	if ip.String() == node.DummyAddress {
+		journal.Warn("kubesolo", "no network address: the node uses %s on %s until it is started again with one",
+			ip, node.DummyInterface)
+	}
+	journal.Say("kubesolo", "node %s, address %s", name, ip)
+	if err := node.DelegateCgroups(); err != nil {
+		journal.Warn("cgroups", "%v", err)
+	}
+	return &components.Config{
+		Options: o, NodeName: name, NodeIP: ip, PKI: pki.New(filepath.Join(o.Path, "pki")), RunDir: runDir, Milestones: recorder,
+	}, nil
+}
+
+// start brings the components up; what does not wait for each other runs side by side.
+func start(group *supervisor.Group, c *components.Config) error {
+	ctx := group.Context()
+	images := make(chan struct{})
+	ready := make(chan error, 1)
+	group.Go("containerd", func(ctx context.Context) error { return runContainerd(ctx, c, ready, images) })
+	listening := make(chan struct{})
+	database := make(chan error, 1)
+	group.Go("kine", func(ctx context.Context) error { return runKine(ctx, c, database) })
+	if err := ensurePKI(c); err != nil {
+		return fmt.Errorf("pki: %w", err)
+	}
+	if err := wait(ctx, database); err != nil {
+		return nil
+	}
+	group.Go("kube-apiserver", func(ctx context.Context) error {
+		return components.APIServer(ctx, c, func() { close(listening) })
+	})
+	select {
+	case <-listening:
+	case <-ctx.Done():
+		return nil
+	}
+	c.Milestones.Reach(milestones.APIServerListening)
+	group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
+	group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
+	if err := wait(ctx, ready); err != nil {
+		return nil
+	}
+	group.Go("kubelet", func(ctx context.Context) error { return components.Kubelet(ctx, c) })
+	return follow(group, c, images)
+}
+
+func wait(ctx context.Context, ready <-chan error) error {
+	select {
+	case err := <-ready:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func runKine(ctx context.Context, c *components.Config, ready chan<- error) error {
+	closed, err := components.Kine(ctx, c)
+	ready <- err
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	closed()
+	return nil
+}
+
+func runContainerd(ctx context.Context, c *components.Config, ready chan<- error, images chan<- struct{}) error {
+	// The daemon's context must outlive the signal to stop: Stop closes its parts in order.
+	stop, err := components.Containerd(context.WithoutCancel(ctx), c)
+	ready <- err
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer close(images)
+		if err := addons.ImportImages(ctx, components.ContainerdSocket, addons.SystemImages, addons.OperatorImages); err != nil {
+			journal.Warn("images", "%v", err)
+		}
+	}()
+	<-ctx.Done()
+	stop()
+	return nil
+}
+
+func ensurePKI(c *components.Config) error {
+	written, err := c.PKI.Ensure(names(c))
+	if err == nil && len(written) > 0 {
+		journal.Say("pki", "certificates written: %v", written)
+	}
+	return err
+}
+
+func keepPKI(ctx context.Context, c *components.Config) {
+	c.PKI.Keep(ctx, func() pki.Names { return names(c) },
+		func(written []string) { journal.Say("pki", "certificates renewed: %v", written) },
+		func(err error) { journal.Warn("pki", "renewal failed, trying again: %v", err) })
+}
+
+// names lists what clients may call the API server: its names in the cluster, the machine's name and
+// addresses as they are now, and those that the operator asks for.
+func names(c *components.Config) pki.Names {
+	api := certutil.AltNames{
+		DNSNames: []string{
+			c.NodeName, "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+			"kubernetes.default.svc." + components.ClusterDomain,
+		},
+		IPs: append([]net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(components.APIServiceIP), c.NodeIP},
+			node.Addresses(!c.Options.DisableIPv6)...),
+	}
+	for _, name := range c.Options.ExtraSANs {
+		if ip := net.ParseIP(name); ip != nil {
+			api.IPs = append(api.IPs, ip)
+		} else {
+			api.DNSNames = append(api.DNSNames, name)
+		}
+	}
+	return pki.Names{Node: c.NodeName, API: api}
+}

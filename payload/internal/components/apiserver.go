@@ -1,0 +1,95 @@
+package components
+
+import (
+	"context"
+	"fmt"
+
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+)
+
+// APIServer runs kube-apiserver until ctx ends. It calls listening once it accepts connections.
+func APIServer(ctx context.Context, c *Config, listening func()) error {
+	run := options.NewServerRunOptions()
+	if err := parse("kube-apiserver", run.Flags(), apiServerArguments(c)); err != nil {
+		return err
+	}
+	if err := run.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
+		return err
+	}
+	completed, err := run.Complete(ctx)
+	if err != nil {
+		return err
+	}
+	if errs := completed.Validate(); len(errs) > 0 {
+		return utilerrors.NewAggregate(errs)
+	}
+	config, err := app.NewConfig(completed)
+	if err != nil {
+		return err
+	}
+	complete, err := config.Complete()
+	if err != nil {
+		return err
+	}
+	server, err := app.CreateServerChain(complete)
+	if err != nil {
+		return err
+	}
+	err = server.GenericAPIServer.AddPostStartHook("kubesolo-listening", func(genericapiserver.PostStartHookContext) error {
+		listening()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	prepared, err := server.PrepareRun()
+	if err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	return prepared.Run(ctx)
+}
+
+func apiServerArguments(c *Config) []string {
+	args := []string{
+		"--advertise-address=" + c.NodeIP.String(),
+		"--bind-address=0.0.0.0",
+		"--secure-port=6443",
+		"--etcd-servers=unix://" + c.KineSocket(),
+		"--etcd-compaction-interval=0", // kine compacts by itself
+		"--etcd-count-metric-poll-period=0",
+		"--etcd-db-metric-poll-interval=0",
+		"--client-ca-file=" + c.PKI.File("ca.crt"),
+		"--tls-cert-file=" + c.PKI.File("apiserver.crt"),
+		"--tls-private-key-file=" + c.PKI.File("apiserver.key"),
+		"--kubelet-certificate-authority=" + c.PKI.File("ca.crt"),
+		"--kubelet-client-certificate=" + c.PKI.File("apiserver-kubelet-client.crt"),
+		"--kubelet-client-key=" + c.PKI.File("apiserver-kubelet-client.key"),
+		"--kubelet-preferred-address-types=InternalIP,Hostname",
+		"--proxy-client-cert-file=" + c.PKI.File("front-proxy-client.crt"),
+		"--proxy-client-key-file=" + c.PKI.File("front-proxy-client.key"),
+		"--requestheader-client-ca-file=" + c.PKI.File("front-proxy-ca.crt"),
+		"--requestheader-allowed-names=front-proxy-client",
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--service-account-issuer=https://kubernetes.default.svc." + ClusterDomain,
+		"--service-account-key-file=" + c.PKI.File("sa.pub"),
+		"--service-account-signing-key-file=" + c.PKI.File("sa.key"),
+		"--service-cluster-ip-range=" + ServiceCIDR,
+		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=NodeRestriction",
+		"--anonymous-auth=false",
+		"--allow-privileged=true",
+		"--profiling=false",
+		// The default reconciler writes a lease to the database every ten seconds for the sake of peers.
+		"--endpoint-reconciler-type=master-count",
+	}
+	if !c.Options.Full {
+		// One node's clients do not starve each other: no flow control, no informers for it.
+		args = append(args, "--enable-priority-and-fairness=false")
+	}
+	return args
+}

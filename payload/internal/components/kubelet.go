@@ -1,0 +1,60 @@
+package components
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/kubernetes/cmd/kubelet/app"
+	"k8s.io/kubernetes/cmd/kubelet/app/options"
+	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
+)
+
+// Kubelet runs the kubelet until ctx ends.
+func Kubelet(ctx context.Context, c *Config) error {
+	flags := options.NewKubeletFlags()
+	flags.KubeConfig = c.PKI.Kubeconfig("kubelet-client")
+	flags.HostnameOverride = c.NodeName
+	flags.NodeIP = c.NodeIP.String()
+	flags.RootDirectory = "/var/lib/kubelet"
+	flags.NodeLabels = map[string]string{"node-role.kubernetes.io/control-plane": "true"}
+	config, err := options.NewKubeletConfiguration()
+	if err != nil {
+		return err
+	}
+	configureKubelet(config, c)
+	server := &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *config}
+	dependencies, err := app.UnsecuredDependencies(ctx, server, utilfeature.DefaultFeatureGate)
+	if err != nil {
+		return err
+	}
+	return app.Run(ctx, server, dependencies, utilfeature.DefaultFeatureGate)
+}
+
+func configureKubelet(k *kubeletconfig.KubeletConfiguration, c *Config) {
+	// The option structs keep the defaults of an old command line: open to everybody.
+	k.Authentication.Anonymous.Enabled = false
+	k.Authentication.Webhook.Enabled = true
+	k.Authentication.X509.ClientCAFile = c.PKI.File("ca.crt")
+	k.Authorization.Mode = kubeletconfig.KubeletAuthorizationModeWebhook
+	k.ReadOnlyPort = 0
+	k.HealthzBindAddress = "127.0.0.1"
+	k.TLSCertFile = c.PKI.File("kubelet.crt")
+	k.TLSPrivateKeyFile = c.PKI.File("kubelet.key")
+	k.ContainerRuntimeEndpoint = "unix://" + ContainerdSocket
+	k.ImageServiceEndpoint = k.ContainerRuntimeEndpoint
+	k.CgroupDriver = "cgroupfs"
+	k.ProtectKernelDefaults = true
+	k.FailSwapOn = false
+	k.ClusterDNS = []string{DNSServiceIP}
+	k.ClusterDomain = ClusterDomain
+	k.ResolverConfig = "/etc/resolv.conf"
+	k.RegisterNode = true
+	k.SerializeImagePulls = true
+	k.EnableProfilingHandler = false
+	k.EnableDebugFlagsHandler = false
+	// Writes and wake-ups that a single node does not need so often.
+	k.NodeStatusReportFrequency = metav1.Duration{Duration: 5 * time.Minute}
+	k.VolumeStatsAggPeriod = metav1.Duration{Duration: 5 * time.Minute}
+}

@@ -1,0 +1,160 @@
+// Package options reads the command line and the KUBESOLO_* environment of the payload.
+package options
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// DefaultPath is where a node keeps its state.
+const DefaultPath = "/var/lib/kubesolo"
+
+// Options is what an operator may ask for. Precedence: command line, environment, default.
+type Options struct {
+	Path                   string
+	ExtraSANs              []string
+	LocalStorage           bool
+	LocalStorageSharedPath string
+	EdgeID                 string
+	EdgeKey                string
+	EdgeAsync              bool
+	Debug                  bool
+	PprofServer            bool
+	LoadBalancer           bool
+	DisableIPv6            bool
+	DBWALRepair            bool
+	Full                   bool
+	Version                bool
+}
+
+// ErrHelp says that --help was asked for and that the usage text has been printed.
+var ErrHelp = pflag.ErrHelp
+
+// Parse reads args (without the program's name) and, for flags that are not among them, the environment
+// variable KUBESOLO_<FLAG> as found by lookup. Errors name the flag or variable.
+func Parse(args []string, lookup func(string) (string, bool)) (*Options, error) {
+	o := &Options{}
+	flags := o.flags()
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q (kubesolo takes flags only; see --help)", flags.Arg(0))
+	}
+	var problems []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		value, set := lookup(variable(f.Name))
+		if f.Changed || !set || value == "" || f.Name == "version" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", variable(f.Name), redact(f.Name, err)))
+		}
+	})
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return o, o.validate()
+}
+
+func (o *Options) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("kubesolo", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.StringVar(&o.Path, "path", DefaultPath, "folder of the cluster's state: database and PKI")
+	f.StringSliceVar(&o.ExtraSANs, "apiserver-extra-sans", nil, "more host names and addresses that the API server's certificate is valid for")
+	f.BoolVar(&o.LocalStorage, "local-storage", false, "install the local-path storage provisioner")
+	f.StringVar(&o.LocalStorageSharedPath, "local-storage-shared-path", "", "folder for volumes that several pods share")
+	f.StringVar(&o.EdgeID, "portainer-edge-id", "", "Portainer Edge ID")
+	f.StringVar(&o.EdgeKey, "portainer-edge-key", "", "Portainer Edge key (a secret: prefer the environment variable)")
+	f.BoolVar(&o.EdgeAsync, "portainer-edge-async", false, "run the Portainer Edge agent in async mode")
+	f.BoolVar(&o.Debug, "debug", false, "log everything that the components say")
+	f.BoolVar(&o.PprofServer, "pprof-server", false, "serve Go profiles on 127.0.0.1:6060")
+	f.BoolVar(&o.LoadBalancer, "load-balancer", false, "give Services of type LoadBalancer the node's address")
+	f.BoolVar(&o.DisableIPv6, "disable-ipv6", false, "ignore the node's IPv6 addresses")
+	f.BoolVar(&o.DBWALRepair, "db-wal-repair", false, "check and repair the database's write-ahead log before start")
+	f.BoolVar(&o.Full, "full", false, "run every controller and favour speed over memory")
+	f.BoolVar(&o.Version, "version", false, "print the version and exit")
+	f.Usage = func() {
+		fmt.Println("kubesolo: a one-node Kubernetes cluster in one process")
+		fmt.Println("\nEvery flag can also be given as an environment variable, for example KUBESOLO_PATH.")
+		fmt.Printf("\nFlags:\n%s", f.FlagUsagesWrapped(100))
+	}
+	return f
+}
+
+func (o *Options) validate() error {
+	if !filepath.IsAbs(o.Path) {
+		return fmt.Errorf("--path: %q is not an absolute path", o.Path)
+	}
+	for i, name := range o.ExtraSANs {
+		o.ExtraSANs[i] = strings.TrimSpace(name)
+		if o.ExtraSANs[i] == "" {
+			return errors.New("--apiserver-extra-sans: empty name in the list")
+		}
+	}
+	return nil
+}
+
+// Unsupported lists the flags that were given but do nothing yet, in the order of --help.
+func (o *Options) Unsupported() []string {
+	var names []string
+	for _, flag := range []struct {
+		name  string
+		given bool
+	}{
+		{"--local-storage", o.LocalStorage},
+		{"--local-storage-shared-path", o.LocalStorageSharedPath != ""},
+		{"--portainer-edge-id", o.EdgeID != ""},
+		{"--portainer-edge-key", o.EdgeKey != ""},
+		{"--portainer-edge-async", o.EdgeAsync},
+		{"--load-balancer", o.LoadBalancer},
+	} {
+		if flag.given {
+			names = append(names, flag.name)
+		}
+	}
+	return names
+}
+
+// PreparePath makes the state folder and proves that it can be written to.
+func (o *Options) PreparePath() error {
+	if err := os.MkdirAll(o.Path, 0o711); err != nil {
+		return fmt.Errorf("--path: %w", err)
+	}
+	probe, err := os.CreateTemp(o.Path, ".writable-")
+	if err != nil {
+		return fmt.Errorf("--path: %s can not be written to: %w", o.Path, errors.Unwrap(err))
+	}
+	probe.Close()
+	return os.Remove(probe.Name())
+}
+
+// String shows the options without the edge key's value.
+func (o *Options) String() string {
+	key := "unset"
+	if o.EdgeKey != "" {
+		key = "(hidden)"
+	}
+	return strings.Join([]string{
+		"path=" + o.Path, "extra-sans=" + strings.Join(o.ExtraSANs, ","), "edge-key=" + key,
+		"debug=" + strconv.FormatBool(o.Debug), "disable-ipv6=" + strconv.FormatBool(o.DisableIPv6),
+		"full=" + strconv.FormatBool(o.Full),
+	}, " ")
+}
+
+func variable(flag string) string {
+	return "KUBESOLO_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+func redact(flag string, err error) error {
+	if flag == "portainer-edge-key" {
+		return errors.New("bad value")
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+// Command kubesolo is a one-node Kubernetes cluster in one process. Called as kubectl it is kubectl.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"k8s.io/component-base/version"
+
+	"kubesolo.io/os/payload/internal/cluster"
+	"kubesolo.io/os/payload/internal/journal"
+	"kubesolo.io/os/payload/internal/options"
+)
+
+func main() {
+	if filepath.Base(os.Args[0]) == "kubectl" {
+		os.Exit(kubectl())
+	}
+	os.Exit(kubesolo(os.Args[1:]))
+}
+
+// kubesolo returns the exit status: 0 after a wanted stop, 2 for a bad command line, 1 for all else.
+func kubesolo(args []string) int {
+	o, err := options.Parse(args, os.LookupEnv)
+	switch {
+	case errors.Is(err, options.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "kubesolo: %v\n", err)
+		return 2
+	case o.Version:
+		fmt.Printf("kubesolo, Kubernetes %s\n", version.Get().GitVersion)
+		return 0
+	}
+	if err := o.PreparePath(); err != nil {
+		fmt.Fprintf(os.Stderr, "kubesolo: %v\n", err)
+		return 1
+	}
+	journal.QuietLibraries(o.Debug)
+	for _, flag := range o.Unsupported() {
+		journal.Warn("kubesolo", "%s is not supported yet and is ignored", flag)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := cluster.Run(ctx, o); err != nil {
+		journal.Fail("kubesolo", "stopped: %v", err)
+		return 1
+	}
+	journal.Say("kubesolo", "stopped")
+	return 0
+}
