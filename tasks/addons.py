@@ -45,8 +45,8 @@ def build_coredns(b: Build) -> None:
 def compile_program(module: Path, out: Path) -> None:
     """Compile the main package of a Go module for the node, statically and with the same bytes everywhere."""
     cache = cache_dir() / "go"
-    env = {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64", "GOAMD64": "v1", "GOFLAGS": "", "GOWORK": "off",
-           "GOMODCACHE": str(cache / "mod"), "GOCACHE": str(cache / "build")}  # fmt: skip
+    env = {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64", "GOAMD64": "v1", "GOFLAGS": "",
+           "GOWORK": "off", "GOMODCACHE": str(cache / "mod"), "GOCACHE": str(cache / "build")}  # fmt: skip
     run(
         [Path(sys.executable).with_name("go"), "build", "-mod=readonly", "-trimpath", "-buildvcs=false",
          "-tags", ",".join(COREDNS_TAGS), "-ldflags", "-s -w -buildid=", "-o", out, "."],
