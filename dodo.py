@@ -6,7 +6,14 @@ in the module of its noun in tasks/; `./doit list` shows them, `./doit graph` dr
 
 # ruff: noqa: F401
 
+from tasks.addons import task_image_coredns, task_image_pause
+from tasks.initramfs import task_initramfs, task_initramfs_drivers
+from tasks.iso import task_efi_image, task_iso, task_media_parts
+from tasks.kernel import task_kernel, task_kernel_audit
+from tasks.modules import task_modules
+from tasks.rootfs import task_rootfs, task_rootfs_overlay, task_rootfs_payload
 from tasks.sources import task_sources
+from tasks.stub import task_stub
 from tasks.userland import task_userland
 
 DOIT_CONFIG = {"default_tasks": ["iso"]}

@@ -13,16 +13,21 @@ from tasks.lib.config import load_config
 from tasks.lib.elf import closure
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
+from tasks.lib.licences import package_parts
 from tasks.lib.packages import add_deb
 from tasks.lib.paths import BUILD, TOP
+from tasks.lib.release import parts_text
 from tasks.lib.skeleton import LINKS, skeleton
 from tasks.lib.tree import Tree
 
 USERLAND = BUILD / "userland.tar"
+PARTS = BUILD / "userland.parts.json"
 SELECTION = TOP / "tasks" / "userland.toml"
 SET = "userland"
 LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "usr/lib64")
 BUSYBOX = "usr/bin/busybox"
+# Its certificates are in the bundle.
+AUTHORITIES = "ca-certificates"
 CERTIFICATES = "usr/share/ca-certificates/mozilla"
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
@@ -47,12 +52,14 @@ def load_selection(path: Path = SELECTION) -> Selection:
 
 
 def build_debian(b: Build) -> None:
-    """The userland of provider debian, from locked packages."""
-    epoch = load_config().os.epoch
+    """The userland of provider debian, from locked packages, and the list of those it has files of."""
     everything = skeleton()
-    for _, deb in sources.fetch_set(SET, b.progress, b.note):
-        add_deb(everything, deb)
-    select(everything, load_selection()).write_tar(b.out, epoch)
+    fetched = sources.fetch_set(SET, b.progress, b.note)
+    files = {package.name: add_deb(everything, deb) for package, deb in fetched}
+    tree = select(everything, load_selection())
+    tree.write_tar(b.outs[0], load_config().os.epoch)
+    used = {name for name, paths in files.items() if any(path in tree for path in paths)}
+    b.outs[1].write_text(parts_text(package_parts(fetched, {*used, AUTHORITIES})))
 
 
 def select(everything: Tree, selection: Selection) -> Tree:
@@ -109,7 +116,7 @@ def task_userland() -> dict[str, object]:
         "userland",
         doc="the node's programs and libraries",
         build=PROVIDERS[config.userland.provider],
-        targets=[USERLAND],
+        targets=[USERLAND, PARTS],
         files=[SELECTION, source_tasks.listing(SET)],
         values={"provider": config.userland.provider, "epoch": config.os.epoch},
         group="parts",

@@ -10,11 +10,13 @@ from tasks.lib.errors import BuildError
 from tasks.lib.tree import Tree
 
 
-def add_deb(tree: Tree, deb: Path) -> None:
+def add_deb(tree: Tree, deb: Path) -> list[str]:
     """Add a package's files, with their modes, to the tree; their bytes are held in memory.
 
-    Raises BuildError when the package can not be read.
+    Returns the paths, as they are in the tree, of all but folders. Raises BuildError when the package can not
+    be read.
     """
+    added = []
     for member in debs.entries(deb):
         if not member.path:
             continue
@@ -29,3 +31,6 @@ def add_deb(tree: Tree, deb: Path) -> None:
             tree.add_file(member.path, b"".join(member.content), mode)
         else:
             raise BuildError(f"{deb}: {member.path} is a device file")
+        if not stat.S_ISDIR(member.mode):
+            added.append(tree.locate(member.path))
+    return added
