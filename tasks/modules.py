@@ -1,0 +1,91 @@
+"""The curated module trees: one for the root, a small one for the initramfs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from tasks.kernel import Files
+from tasks.lib import tools
+from tasks.lib.config import load_config
+from tasks.lib.engine import Build, artifact
+from tasks.lib.kmod import MODULES, Kernel, Selection, close, index, with_softdeps
+from tasks.lib.modlist import read_list, select
+from tasks.lib.modreport import read_firmware, report
+from tasks.lib.paths import TOP
+from tasks.lib.tree import Tree
+
+LISTS = TOP / "kernel"
+FIRMWARE = LISTS / "firmware.toml"
+INITRAMFS_MODULES = "lib/modules"
+# What BusyBox's modprobe reads; it knows neither the binary indexes nor softdeps.
+BUSYBOX_FILES = ("modules.alias", "modules.builtin", "modules.dep")
+
+
+def build_modules(flavour: str, epoch: int, b: Build) -> None:
+    """Write the tar for the root, the tar for the initramfs, and the report."""
+    source = Tree()
+    source.add_tar(Files(flavour).tree)
+    choose_modules(Kernel(source), flavour, LISTS, tools.command("depmod"), epoch, b)
+
+
+def choose_modules(
+    kernel: Kernel, flavour: str, lists: Path, depmod: list[str], epoch: int, b: Build
+) -> None:
+    """Choose, index and pack the modules of one kernel.
+
+    The root gets the initramfs' modules as well: they are loaded already, but modprobe must know them.
+    Raises BuildError when a list asks for what the kernel does not have.
+    """
+    early = select(read_list(lists / "initramfs.modules", flavour), kernel)
+    sections = select(read_list(lists / f"{flavour}.modules", flavour), kernel)
+    small = close(kernel, [name for names in early.values() for name in names])
+    full = close(kernel, [*small.modules, *(name for names in sections.values() for name in names)])
+    root, initramfs, text = b.outs
+    root_tree(kernel, full, index(kernel, full, depmod, b.scratch / "root")).write_tar(root, epoch)
+    indexed = index(kernel, small, depmod, b.scratch / "initramfs")
+    initramfs_tree(kernel, small, indexed).write_tar(initramfs, epoch)
+    firmware = read_firmware(lists / "firmware.toml")
+    result = report(kernel, {"root": (sections, full), "initramfs": (early, small)}, firmware)
+    for warning in result.warnings:
+        b.note(f"modules: {warning}")
+    text.write_text(result.text)
+
+
+def root_tree(kernel: Kernel, selection: Selection, indexes: dict[str, bytes]) -> Tree:
+    """usr/lib/modules/<release>/ with all of depmod's files and the kernel's configuration."""
+    tree = module_tree(MODULES, kernel, selection, indexes)
+    tree.add_file(f"{kernel.folder}/config", kernel.text("config"))
+    return tree
+
+
+def initramfs_tree(kernel: Kernel, selection: Selection, indexes: dict[str, bytes]) -> Tree:
+    """lib/modules/<release>/ as BusyBox's modprobe reads it, softdeps turned into dependencies."""
+    kept = {name: data for name, data in indexes.items() if name in BUSYBOX_FILES}
+    kept["modules.dep"] = with_softdeps(indexes["modules.dep"].decode(), selection).encode()
+    return module_tree(INITRAMFS_MODULES, kernel, selection, kept)
+
+
+def module_tree(place: str, kernel: Kernel, selection: Selection, indexes: dict[str, bytes]) -> Tree:
+    """A folder <place>/<release>/ with modules and index files."""
+    tree = Tree()
+    for module in selection.modules.values():
+        tree.add_file(f"{place}/{kernel.release}/{module.path}", module.data)
+    for name, data in indexes.items():
+        tree.add_file(f"{place}/{kernel.release}/{name}", data)
+    return tree
+
+
+def task_modules() -> dict[str, object]:
+    """The module trees of the configured flavour."""
+    config = load_config()
+    files = Files(config.kernel.flavour)
+    return artifact(
+        "modules",
+        doc="curated kernel modules for the root and the initramfs, with sizes and firmware needs",
+        build=partial(build_modules, files.flavour, config.os.epoch),
+        targets=[files.modules, files.initramfs_modules, files.modules_report],
+        files=[files.tree, FIRMWARE, *sorted(LISTS.glob("*.modules"))],
+        tools=["tools"],
+        group="parts",
+    )
