@@ -26,6 +26,7 @@ class Hardware:
     network: "isolated" reaches nothing but the forwarded ports, "user" reaches what the host reaches,
     "silent" is a card on which nobody answers, "none" is no card.
     forwards: guest TCP port to port on the host's loopback address.
+    vnc: the number of the VNC display that shows the screen, also on the loopback address.
     """
 
     memory: int = 1024
@@ -40,7 +41,7 @@ class Hardware:
     data_cache: Literal["unsafe", "writeback"] = "unsafe"
     network: Literal["isolated", "user", "silent", "none"] = "isolated"
     forwards: Mapping[int, int] = field(default_factory=dict)
-    graphic: bool = False
+    vnc: int | None = None
 
     def options(self) -> list[str]:
         """QEMU's options for all of it but firmware, accelerator, command line and the host's channels."""
@@ -55,8 +56,7 @@ class Hardware:
             "base=utc",
         ]
         words += ["-smp", str(self.cpus), "-device", "virtio-rng-pci", "-vga", "std"]
-        if not self.graphic:
-            words += ["-display", "none"]
+        words += ["-display", "none" if self.vnc is None else f"vnc={LOOPBACK}:{self.vnc}"]
         return words + self.boot_options() + self.disk_options() + self.network_options()
 
     def boot_options(self) -> list[str]:

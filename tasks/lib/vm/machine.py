@@ -35,7 +35,8 @@ class Machine:
     """A context manager around QEMU. Power is on when the block is entered, QEMU has gone when it is left.
 
     hardware: what it consists of; forwards to port 0 get a free one (see port()).
-    folder: where serial.log is kept. deadline: seconds after which QEMU is killed, whatever happens.
+    folder: where serial.log is kept. deadline: seconds after which QEMU is killed, whatever happens;
+    None for a machine that a person ends.
     sink: gets the serial console's bytes, too.
     """
 
@@ -48,7 +49,7 @@ class Machine:
         hardware: Hardware,
         accelerator: Acceleration,
         folder: Path,
-        deadline: float,
+        deadline: float | None,
         sink: Callable[[bytes], None] | None = None,
     ) -> None:
         forwards = {guest: host or free_port() for guest, host in hardware.forwards.items()}
@@ -96,9 +97,10 @@ class Machine:
         finally:
             for pair in pairs.values():
                 pair[1].close()
-        self._watchdog = threading.Timer(self.deadline, self._process.kill)
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        if self.deadline is not None:
+            self._watchdog = threading.Timer(self.deadline, self._process.kill)
+            self._watchdog.daemon = True
+            self._watchdog.start()
         self.serial = Serial(pairs["serial"][0], self.folder / "serial.log", self._sink)
         self.host = HostPort(pairs["hostport"][0])
         try:

@@ -61,6 +61,11 @@ class Serial:
         with self._changed:
             return ESCAPES.sub("", self._text[start:])
 
+    def seen(self, needle: str) -> bool:
+        """Whether `needle` has arrived."""
+        with self._changed:
+            return needle in self._text
+
     def position(self) -> int:
         """How many characters have arrived: a place to wait() from."""
         with self._changed:

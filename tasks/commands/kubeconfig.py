@@ -1,0 +1,53 @@
+"""The kubeconfig of the running dev-vm."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tasks.lib.engine.command import Command
+from tasks.lib.errors import BuildError
+from tasks.lib.vm import session
+
+DESCRIPTION = """\
+Waits until the node in dev-vm has a kubeconfig and writes it to build/dev-vm/kubeconfig, readable by you
+alone, with the address changed to the forwarded port. The file goes when the machine ends.
+"""
+OPTIONS = (
+    {"name": "timeout", "long": "timeout", "type": int, "default": 300,
+     "help": "seconds to wait for the node"},
+    {"name": "print", "long": "print", "type": bool, "default": False,
+     "help": "print it instead of its path"},
+)  # fmt: skip
+
+
+class Plugin(Command):
+    """Say where the kubeconfig of the running dev-vm is."""
+
+    name = "kubeconfig"
+    doc_purpose = "wait for the node in dev-vm and say where its kubeconfig is"
+    doc_usage = ""
+    doc_description = DESCRIPTION  # type: ignore[assignment]
+    cmd_options = OPTIONS
+
+    def execute(self, opt_values: Any, pos_args: list[str]) -> int:
+        """Wait for the file that dev-vm writes.
+
+        Raises BuildError when no dev-vm runs, or when the time is over.
+        """
+        if pos_args:
+            raise BuildError(f"kubeconfig: takes no argument: {pos_args[0]}", "see ./doit help kubeconfig")
+        deadline = time.monotonic() + opt_values["timeout"]
+        while not session.kubeconfig().is_file():
+            if session.running() is None:
+                raise BuildError("no dev-vm runs", "start one with ./doit dev-vm in another terminal")
+            if time.monotonic() > deadline:
+                raise BuildError(
+                    f"the node has no kubeconfig after {opt_values['timeout']} s", "see the console of dev-vm"
+                )
+            time.sleep(0.5)
+        if opt_values["print"]:
+            print(session.kubeconfig().read_text(), end="")
+        else:
+            print(f"export KUBECONFIG={session.kubeconfig()}")
+        return 0

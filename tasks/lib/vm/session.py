@@ -1,0 +1,156 @@
+"""The interactive machine: its files in build/dev-vm, its ports, its orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from tasks.lib.errors import BuildError
+from tasks.lib.paths import BUILD
+from tasks.lib.vm.console import keys_unprocessed, relay
+from tasks.lib.vm.hostport import NotYetError
+from tasks.lib.vm.kube import for_host
+from tasks.lib.vm.machine import MARKER, Machine, alive, free_port
+
+FOLDER = BUILD / "dev-vm"
+# Guest port to what it is for; the API, kubeconfig hand-over, SSH, metrics.
+PORTS = {6443: "Kubernetes API", 8080: "kubeconfig hand-over", 2222: "SSH", 9100: "metrics"}
+GUEST_SSH = 22
+NEARBY = 100
+ASK_SECONDS = 5
+POWEROFF_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Running:
+    """A machine that another process has started: its process and its port of the API."""
+
+    pid: int
+    api: int
+
+
+def record() -> Path:
+    """Where the running machine is described."""
+    return FOLDER / "machine.json"
+
+
+def kubeconfig() -> Path:
+    """Where the running machine's kubeconfig is put."""
+    return FOLDER / "kubeconfig"
+
+
+def running() -> Running | None:
+    """The machine that runs now, if any."""
+    try:
+        found = Running(**json.loads(record().read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if alive(found.pid) else None
+
+
+def choose_ports() -> dict[int, int]:
+    """Guest port to host port: the same number, else the next free one, which is said."""
+    chosen: dict[int, int] = {}
+    for wanted, purpose in PORTS.items():
+        port = next_free(wanted, set(chosen.values()))
+        note = f"  (port {wanted} is taken)" if port != wanted else ""
+        print(f"  127.0.0.1:{port:<6} {purpose}{note}")
+        chosen[GUEST_SSH if wanted == 2222 else wanted] = port
+    return chosen
+
+
+def next_free(wanted: int, taken: set[int]) -> int:
+    """The wanted port or the next free one.
+
+    Raises BuildError when none of the next hundred is free.
+    """
+    for port in range(wanted, wanted + NEARBY):
+        if port not in taken:
+            with contextlib.suppress(BuildError):
+                return free_port(port)
+    raise BuildError(f"ports {wanted} to {wanted + NEARBY - 1} are all taken on this host")
+
+
+class Session:
+    """A running machine with the terminal as its console, until Ctrl-C or the guest's own end."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.stops = 0
+        self._asked = 0.0
+        self._known = False
+
+    def run(self) -> None:
+        """Relay keys, hand out the kubeconfig once there is one, and end the machine in order."""
+        with signals_to(self._stop), self._recorded(), keys_unprocessed():
+            while self.machine.running() and not self.stops:
+                relay(self._type, 1)
+                self._fetch_kubeconfig()
+            if self.machine.running():
+                self._power_off()
+
+    def _type(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self.machine.serial.send(text)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stops += 1
+
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[None]:
+        api = self.machine.hardware.forwards.get(6443, 0)
+        kubeconfig().unlink(missing_ok=True)
+        record().write_text(json.dumps({"pid": os.getpid(), "api": api}))
+        try:
+            yield
+        finally:
+            record().unlink(missing_ok=True)
+            kubeconfig().unlink(missing_ok=True)
+
+    def _fetch_kubeconfig(self) -> None:
+        if (
+            self._known
+            or time.monotonic() < self._asked + ASK_SECONDS
+            or not self.machine.serial.seen(MARKER)
+        ):
+            return
+        self._asked = time.monotonic()
+        with contextlib.suppress(NotYetError, BuildError):
+            text = for_host(self.machine.host.ask("kubeconfig", 1), self.machine.port(6443))
+            scratch = FOLDER / ".kubeconfig"
+            scratch.unlink(missing_ok=True)
+            scratch.touch(0o600)
+            scratch.write_text(text)
+            scratch.rename(kubeconfig())
+            self._known = True
+
+    def _power_off(self) -> None:
+        """Ask the guest to end, wait for it, at most until the next Ctrl-C."""
+        print("\r\ndev-vm: switching the machine off; Ctrl-C again ends it at once\r")
+        try:
+            self.machine.host.ask("poweroff", 2)
+        except (NotYetError, BuildError):
+            return
+        deadline = time.monotonic() + POWEROFF_SECONDS
+        while self.machine.running() and self.stops < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def signals_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Give Ctrl-C, SIGTERM and SIGHUP to `handler` for a while."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
