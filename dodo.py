@@ -11,6 +11,7 @@ from tasks.initramfs import task_initramfs, task_initramfs_drivers
 from tasks.iso import task_efi_image, task_iso, task_media_parts
 from tasks.kernel import task_kernel, task_kernel_audit
 from tasks.modules import task_modules
+from tasks.payload import task_payload
 from tasks.rootfs import task_rootfs, task_rootfs_overlay, task_rootfs_payload
 from tasks.sources import task_sources
 from tasks.stub import task_stub

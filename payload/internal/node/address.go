@@ -12,10 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// The node's address when no network gives it one: the API server refuses a loopback address.
+// The node's address when no network gives it one, as the API server refuses a loopback address. The boot
+// stages make the same interface with the same address (of RFC 5737, so that it is nobody else's).
 const (
 	DummyInterface = "kubesolo0"
-	DummyAddress   = "10.255.255.1"
+	DummyAddress   = "192.0.2.1"
 )
 
 // candidate is an address of the machine, with what the choice depends on.

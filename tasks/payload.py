@@ -1,0 +1,125 @@
+"""The payload: what runs on the node. Every provider makes a tar of files laid out as on the node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.lib.config import load_config
+from tasks.lib.engine import Build, artifact
+from tasks.lib.golang import Program, compile_program
+from tasks.lib.imagenames import VERSIONS
+from tasks.lib.paths import BUILD, TOP
+from tasks.lib.tree import Tree
+
+MODULE = TOP / "payload"
+STUB = MODULE / "stub" / "kubesolo"
+COMMAND = "usr/bin/kubesolo"
+KUBERNETES = "1.36.3"
+VERSION_PACKAGE = "k8s.io/component-base/version"
+KUBESOLO = Program(
+    tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace"),
+    variables=(
+        (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}"),
+        (f"{VERSION_PACKAGE}.gitMajor", KUBERNETES.split(".")[0]),
+        (f"{VERSION_PACKAGE}.gitMinor", KUBERNETES.split(".")[1]),
+        (f"{VERSION_PACKAGE}.gitTreeState", "clean"),
+    ),
+)
+CNI = "github.com/containernetworking/plugins/plugins"
+# Small programs of their own, as one that is started for every pod or container must not be the big one.
+HELPERS = {
+    "usr/bin/containerd-shim-runc-v2": Program(
+        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"
+    ),
+    "usr/libexec/cni/bridge": Program(f"{CNI}/main/bridge"),
+    "usr/libexec/cni/host-local": Program(f"{CNI}/ipam/host-local"),
+    "usr/libexec/cni/loopback": Program(f"{CNI}/main/loopback"),
+    "usr/libexec/cni/portmap": Program(f"{CNI}/meta/portmap"),
+}
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Who provides the payload.
+
+    build: recipe that writes the tar with at least usr/bin/kubesolo, a program that takes the command line of
+    kubesolo, appends its milestones to /run/kubesolo/milestones and ends on SIGTERM.
+    files, trees: what the recipe reads.
+    """
+
+    doc: str
+    build: Callable[[Build], None]
+    files: tuple[Path, ...] = ()
+    trees: tuple[Path, ...] = ()
+
+
+def build_upstream(b: Build) -> None:
+    """Kubernetes, containerd and kine in one program, with the helpers that containers need."""
+    tree = Tree()
+    for path, program in {COMMAND: KUBESOLO, **HELPERS}.items():
+        out = b.scratch / Path(path).name
+        b.note(f"compiling {out.name}")
+        compile_program(MODULE, program, out, b.progress)
+        tree.add_file(path, out, 0o755)
+    tree.add_symlink("usr/bin/kubectl", "kubesolo")
+    write_payload(tree, b)
+
+
+def build_stub(b: Build) -> None:
+    """A few lines of shell that reach the milestones at once, for tests of the boot logic."""
+    tree = Tree()
+    tree.add_file(COMMAND, STUB, 0o755)
+    write_payload(tree, b)
+
+
+def write_payload(tree: Tree, b: Build) -> None:
+    """Write the provider's tar."""
+    tree.write_tar(b.out, load_config().os.epoch)
+
+
+def go_files() -> tuple[Path, ...]:
+    """The files of the payload's module that are not in one of its folders; image recipes are modules of
+    their own."""
+    return (
+        *sorted(MODULE.glob("*.go")),
+        MODULE / "go.mod",
+        MODULE / "go.sum",
+        MODULE / "images" / "images.go",
+        VERSIONS,
+    )
+
+
+def providers() -> dict[str, Provider]:
+    """All providers by the name that versions.toml gives them."""
+    return {
+        "upstream": Provider(
+            "Kubernetes in one process",
+            build_upstream,
+            go_files(),
+            (MODULE / "internal", MODULE / "manifests"),
+        ),
+        "stub": Provider("a stand-in that boots in seconds", build_stub, (STUB,)),
+    }
+
+
+def archive(provider: str) -> Path:
+    """Where a provider's tar lies."""
+    return BUILD / f"payload-{provider}.tar"
+
+
+def task_payload() -> Iterator[dict[str, object]]:
+    """A tar of every provider."""
+    chosen = load_config().payload.provider
+    for name, provider in providers().items():
+        yield artifact(
+            "payload" if name == chosen else f"payload-{name}",
+            doc=f"payload of provider {name}: {provider.doc}",
+            build=provider.build,
+            targets=[archive(name)],
+            files=provider.files,
+            trees=provider.trees,
+            values={"epoch": load_config().os.epoch},
+            group="parts" if name == chosen else "tests",
+        )
