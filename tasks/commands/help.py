@@ -46,8 +46,28 @@ class Plugin(Command):
         name = pos_args[0]
         if name not in self._commands:
             raise unknown(name, self._commands, "a command")
-        print(self._commands.get_plugin(name)(cmds=self._commands, **self._kwargs).help())
+        _print_help(name, self._commands.get_plugin(name)(cmds=self._commands, **self._kwargs))
         return 0
+
+
+def _print_help(name: str, command: Command) -> None:
+    """Purpose, usage and one line for each option of a command."""
+    print(f"./doit {name} {command.doc_usage}".rstrip())
+    print(f"  {command.doc_purpose}")
+    if command.doc_description:
+        print(f"\n{command.doc_description.strip()}")
+    lines = []
+    for option in command.cmdparser.options:
+        names = [f"-{option.short}"] * bool(option.short) + [f"--{option.long}"] * bool(option.long)
+        argument = (
+            ""
+            if option.type is bool
+            else f" {option.metavar if option.metavar != 'ARG' else option.type.__name__}"
+        )
+        lines.append((", ".join(names) + argument, option.help % {"default": option.default}))
+    if lines:
+        width = max(len(left) for left, _ in lines) + 2
+        print("\noptions:\n" + "\n".join(f"  {left:<{width}}{right}" for left, right in lines))
 
 
 def _print_versions() -> int:

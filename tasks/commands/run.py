@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
+from doit.cmd_base import tasks_and_deps_iter
 from doit.control import TaskControl
 
 from tasks.lib.engine.artifact import relative
@@ -15,6 +17,7 @@ from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.reporter import NORMAL, QUIET, VERBOSE, Reporter
 from tasks.lib.engine.runner import Interrupted, ParallelRunner
 from tasks.lib.engine.suggestions import unknown
+from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD
 
 OPTIONS = (
@@ -51,6 +54,7 @@ class Plugin(GraphCommand):
     ) -> int:
         control = TaskControl(self.task_list)
         control.process(self._selected(control))
+        self._check_inputs(control)
         level = QUIET if quiet else VERBOSE if verbose else NORMAL
         reporter = choose_reporter(level)
         runner = ParallelRunner(
@@ -66,6 +70,15 @@ class Plugin(GraphCommand):
         except Interrupted as error:
             reporter.interrupted(signal.Signals(error.number).name)
             raise
+
+    def _check_inputs(self, control: TaskControl) -> None:
+        """Raise BuildError, before anything is started, for inputs that do not exist and that nobody makes."""
+        made = set(control.targets)
+        for task in tasks_and_deps_iter(control.tasks, control.selected_tasks):
+            for path in sorted(task.file_dep - made):
+                above = {str(parent) for parent in Path(path).parents}
+                if not (os.path.lexists(path) or above & made):
+                    raise BuildError(f"task {task.name}: input {path} does not exist, and no task makes it")
 
     def _selected(self, control: TaskControl) -> list[str] | None:
         """Names and targets as doit knows them; raises BuildError for one that it does not know."""

@@ -57,7 +57,8 @@ def artifact(
     tools: names of tool sets (tasks.lib.tools).
     group: heading in `./doit list`, one of GROUPS.
 
-    Raises BuildError when values are not JSON, the group is unknown or no target is given.
+    Raises BuildError when values are not JSON, the group is unknown, no target is given or the recipe is a
+    closure.
     """
     spec = Artifact(
         name=name,
@@ -74,6 +75,7 @@ def artifact(
         raise BuildError(f"task {name} has no target", "every artifact names the files that it makes")
     if not callable(build):
         raise BuildError(f"task {name}: build is not a function")
+    definition_of(build)
     return {
         "basename": name,
         "doc": doc,
@@ -82,6 +84,22 @@ def artifact(
         "targets": list(spec.targets),
         "meta": {"artifact": spec},
     }
+
+
+def definition_of(build: Callable[..., object]) -> tuple[str, str, str]:
+    """Module, name and bound arguments (text) of a recipe.
+
+    Raises BuildError for a recipe whose source alone does not say what it does.
+    """
+    bound = ""
+    if isinstance(build, functools.partial):
+        bound = repr((build.args, sorted(build.keywords.items())))
+        build = build.func
+    name = getattr(build, "__qualname__", "?")
+    if "<" in name or "." in name or " at 0x" in bound:
+        raise BuildError(f"recipe {name} is not a module-level function with plain arguments",
+                         "use functools.partial instead of a closure")  # fmt: skip
+    return build.__module__, name, bound
 
 
 def _plain(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

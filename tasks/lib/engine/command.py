@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import Command, DoitCmdBase
+from doit.cmdparse import DefaultUpdate
 from doit.control import TaskControl
 from doit.task import Task
 
@@ -37,8 +39,10 @@ class GraphCommand(DoitCmdBase):
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Open the database and the graph, then run `_execute`."""
+        self._user_folder = Path.cwd()
         os.chdir(TOP)
         self.dep_manager = Records(DATABASE, TOP)
+        params = DefaultUpdate(params) if type(params) is dict else params
         for name, value in {"backend": "engine", "dep_file": str(DATABASE), "codec_cls": "json"}.items():
             params.set_default(name, value)
         params.set_default("check_file_uptodate", type(self.dep_manager.checker))
@@ -46,6 +50,10 @@ class GraphCommand(DoitCmdBase):
             return int(super().execute(params, args) or 0)
         finally:
             self.dep_manager.close()
+
+    def user_path(self, path: str) -> Path:
+        """A path from the command line, which is meant from where the user stands."""
+        return self._user_folder / path
 
     def graph(self) -> dict[str, Task]:
         """All tasks by name, with their dependencies resolved."""

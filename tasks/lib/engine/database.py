@@ -12,7 +12,7 @@ from doit.dependency import JSONCodec, SqliteDB
 
 from tasks.lib.errors import BuildError
 
-SCHEMA = 1
+SCHEMA = 2
 TABLES = (
     "create table if not exists doit (task_id text not null primary key, task_data json)",
     "create table if not exists files (path text not null primary key, mark text, sha256 text)",
@@ -49,7 +49,7 @@ class Database(SqliteDB):
         except sqlite3.DatabaseError as error:
             aside = Path(f"{name}.damaged")
             Path(name).replace(aside)
-            sys.stderr.write(f"doit: {name} is damaged ({error}): put aside as {aside.name}, rebuilding\n")
+            sys.stderr.write(f"doit: {name}: {error}: put aside as {aside.name}, everything is rebuilt\n")
             return self._open(name)
 
     def _open(self, name: str) -> sqlite3.Connection:
@@ -61,7 +61,7 @@ class Database(SqliteDB):
         version = conn.execute("pragma user_version").fetchone()["user_version"]
         if version not in (0, SCHEMA):
             conn.close()
-            raise sqlite3.DatabaseError(f"schema {version}, not {SCHEMA}")
+            raise sqlite3.DatabaseError("made by another version of the builder")
         if version == 0:
             for table in TABLES:
                 conn.execute(table)

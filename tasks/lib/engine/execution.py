@@ -12,6 +12,7 @@ from typing import Any
 
 from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.build import Build, Message
+from tasks.lib.engine.declared import only_declared
 from tasks.lib.engine.digests import TICK_NS, Digests, fingerprint
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP
@@ -76,7 +77,8 @@ def make(spec: Artifact, report: Callable[[Message], None]) -> Outcome:
         scratch = scratch_folder(spec.name)
         for folder in {scratch, *(out.parent for out in outs)}:
             folder.mkdir(parents=True, exist_ok=True)
-        spec.build(Build(outs, scratch, report))
+        with only_declared(spec, outs, scratch):
+            spec.build(Build(outs, scratch, report))
         for out, target in zip(outs, spec.targets, strict=True):
             if not os.path.lexists(out):
                 raise BuildError(f"task {spec.name} did not make {target}", "its recipe must write b.outs")

@@ -1,19 +1,22 @@
-"""Digest of a recipe: its source and that of everything in the checkout that it can reach."""
+"""What a recipe consists of: its source and that of everything in the checkout that it can reach."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from tasks.lib.engine.artifact import definition_of
 from tasks.lib.engine.digests import Digests
 from tasks.lib.engine.source import Summary, summarise
 from tasks.lib.errors import BuildError
 
-FORMAT = 1
+FORMAT = 2
+STARTED_NS = time.time_ns()
 # The engine and the error class decide when and how recipes run, not what they write.
 UNINVOLVED = ("tasks.lib.engine", "tasks.lib.errors")
 Definition = tuple[str, str]
@@ -29,22 +32,6 @@ class Memory(Protocol):
         """Keep `value` under `key`."""
 
 
-def definition_of(build: Callable[..., object]) -> tuple[str, str, str]:
-    """Module, name and bound arguments (text) of a recipe.
-
-    Raises BuildError for a recipe whose source alone does not say what it does.
-    """
-    bound = ""
-    if isinstance(build, functools.partial):
-        bound = repr((build.args, sorted(build.keywords.items())))
-        build = build.func
-    name = getattr(build, "__qualname__", "?")
-    if "<" in name or "." in name or " at 0x" in bound:
-        raise BuildError(f"recipe {name} is not a module-level function with plain arguments",
-                         "use functools.partial instead of a closure")  # fmt: skip
-    return build.__module__, name, bound
-
-
 class Recipes:
     """Digests of recipes of one checkout; raises BuildError for a module that can not be parsed."""
 
@@ -55,7 +42,7 @@ class Recipes:
         self._modules: dict[str, tuple[str, str]] = {}
         for path in sorted([*top.glob("*.py"), *(top / "tasks").rglob("*.py")]):
             name = path.relative_to(top).as_posix()
-            digest = (digests.of(name) or "").rpartition(":")[2]
+            digest = (digests.of(name) or "").rpartition(":")[2] + _doubt(path)
             module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
             self._modules[module] = (name, digest)
         packages = digests.of("pyproject.toml") or ""
@@ -81,16 +68,19 @@ class Recipes:
         self._memory.save_recipes("modules", keep)
         return summaries
 
-    def digest(self, build: Callable[..., object]) -> str:
-        """SHA-256 (hex) over everything that the recipe reaches and the versions of packages it imports."""
+    def parts(self, build: Callable[..., object]) -> dict[str, str]:
+        """Everything that the recipe reaches: "module:name" -> digest of its source (16 hex digits), imported
+        package -> version, and the bound arguments.
+        """
         module, name, bound = definition_of(build)
         key = f"{module}:{name}"
         if key not in self._known:
             self._known[key] = self._closure((module, name))
             self._memory.save_recipes("recipes", self._known)
-        return hashlib.sha256((self._known[key] + bound).encode()).hexdigest() if bound else self._known[key]
+        parts: dict[str, str] = self._known[key]
+        return {**parts, "arguments": bound} if bound else parts
 
-    def _closure(self, start: Definition) -> str:
+    def _closure(self, start: Definition) -> dict[str, str]:
         seen: set[Definition] = set()
         external: set[str] = set()
         stack = [start]
@@ -104,9 +94,9 @@ class Recipes:
                 continue
             seen.add((module, name))
             stack.extend(self._reached(module, summary, name))
-        parts = [f"{module}:{name}:{self._text(module, name)}" for module, name in sorted(seen)]
-        parts += [f"{package}=={_version(package)}" for package in sorted(external)]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        parts = {f"{module}:{name}": self._text(module, name)[:16] for module, name in sorted(seen)}
+        parts.update({package: version for package in sorted(external) if (version := _version(package))})
+        return parts
 
     def _text(self, module: str, name: str) -> str:
         entry = self._summaries[module]["names"].get(name)
@@ -137,6 +127,11 @@ class Recipes:
         while chain and f"{module}.{chain[0]}" in self._modules:
             module = f"{module}.{chain.pop(0)}"
         yield module, chain[0] if chain else "*"
+
+
+def _doubt(path: Path) -> str:
+    """Unlike anything else when a module changed after we started: what was imported is not known then."""
+    return f"+{time.time_ns()}" if path.lstat().st_ctime_ns > STARTED_NS else ""
 
 
 @functools.cache

@@ -36,7 +36,7 @@ class Change:
         if self.kind == "record":
             return self.subject
         verb = "is new" if self.old is None else "is gone" if self.new is None else "changed"
-        return f"{self.kind} {self.subject} {verb}" if self.subject else f"{self.kind} {verb}"
+        return f"{self.kind} {self.subject} {verb}"
 
 
 class Status(DependencyStatus):
@@ -87,7 +87,7 @@ class Records(Dependency):
             now = self.state(spec)
             missing = [path for path, digest in now["inputs"].items() if digest is None]
             if missing:
-                raise BuildError(f"task {spec.name}: input {', '.join(missing)} does not exist")
+                raise BuildError(f"input {', '.join(missing)} does not exist")
             status.changes = list(self.changes(spec, now))
         except BuildError as error:
             status.status = "error"
@@ -104,14 +104,14 @@ class Records(Dependency):
             "inputs": {path: self.digests.of(path) for path in spec.inputs},
             "values": spec.values,
             "tools": {name: self._tool_digest(name) for name in spec.tools},
-            "recipe": self.recipe_digest(spec),
+            "recipe": self.recipe(spec),
         }
 
-    def recipe_digest(self, spec: Artifact) -> str:
-        """Digest of the task's code."""
+    def recipe(self, spec: Artifact) -> dict[str, str]:
+        """The task's code: what it reaches -> digest."""
         if self._recipes is None:
             self._recipes = Recipes(self._top, self.digests, self.database)
-        return self._recipes.digest(spec.build)
+        return self._recipes.parts(spec.build)
 
     def _tool_digest(self, name: str) -> str:
         if name not in self._tools:
@@ -122,13 +122,14 @@ class Records(Dependency):
         """Every difference between the record and `now`."""
         old: State | None = self._get(spec.name, "state")
         if old is None:
-            yield Change("record", "never finished in this checkout", None, None)
+            begun = self.database.fact(f"begun:{spec.name}") is not None
+            why = "its last run failed or was interrupted" if begun else "never made in this checkout"
+            yield Change("record", why, None, None)
             return
         yield from _differences("input", old["inputs"], now["inputs"])
         yield from _differences("value", flatten(old["values"]), flatten(now["values"]))
         yield from _differences("tools", old["tools"], now["tools"])
-        if old["recipe"] != now["recipe"]:
-            yield Change("recipe", "", old["recipe"], now["recipe"])
+        yield from _differences("recipe", old["recipe"], now["recipe"])
         made: dict[str, str] = self._get(spec.name, "targets")
         yield from _differences("target", made, {path: self.digests.of(path) for path in spec.targets})
 
@@ -140,6 +141,7 @@ class Records(Dependency):
     def remove_success(self, task: Task) -> None:
         """Forget a task and commit, so that an interruption from now on can not leave a stale record."""
         self.remove(task.name)
+        self.database.save_fact(f"begun:{task.name}", "")
         self.commit()
 
     def save_artifact(self, spec: Artifact, targets: dict[str, str], seconds: float) -> None:

@@ -109,7 +109,9 @@ class Reporter:
         """Called for a failure that did not come from a worker (a missing input, a failed dependency)."""
         if fail.report:
             self._failed.append(task.name)
-            self.write(f"{task.name}: FAILED: {fail.message.removeprefix('ERROR: ')}")
+            self.write(
+                f"{task.name}: FAILED: {fail.message.partition('checking dependencies: ')[2] or fail.message}"
+            )
 
     def skip_uptodate(self, task: Task) -> None:
         """Called when there is nothing to do for a task."""

@@ -20,3 +20,20 @@ def seconds_text(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
+
+
+def digest_text(digest: str | None) -> str:
+    """A record's value in short: mode and the start of the SHA-256 of a file, JSON as it is."""
+    if digest is None:
+        return "nothing"
+    kind, _, rest = digest.partition(":")
+    if kind == "link":
+        pointed = rest.partition(":")[0]
+        return f"link to {pointed}"
+    if kind == "dir":
+        return f"folder, mode {rest.zfill(4)}"
+    if kind == "tree":
+        return f"folder {rest[:12]}"
+    if kind.isdigit() and len(rest) == 64:
+        return f"mode {kind.zfill(4)} sha256 {rest[:12]}"
+    return digest if len(digest) <= 60 else f"{digest[:57]}..."
