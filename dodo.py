@@ -15,6 +15,7 @@ from tasks.payload import task_payload
 from tasks.rootfs import task_rootfs, task_rootfs_overlay, task_rootfs_payload
 from tasks.sources import task_sources
 from tasks.stub import task_stub
+from tasks.testimages import task_test_images
 from tasks.userland import task_userland
 
 DOIT_CONFIG = {"default_tasks": ["iso"]}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 from tasks.lib import elf, oci, tools
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
+from tasks.lib.golang import Program, compile_program
 from tasks.lib.imagenames import VERSIONS, reference, versions
-from tasks.lib.paths import BUILD, TOP, cache_dir
-from tasks.lib.process import run
+from tasks.lib.paths import BUILD, TOP
 from tasks.lib.tree import Tree
 from tasks.sources import listing
 
@@ -21,14 +20,14 @@ COREDNS = IMAGES / "coredns.tar"
 PAUSE = IMAGES / "pause.tar"
 COREDNS_SOURCE = TOP / "payload" / "images" / "coredns"
 # Without this tag gRPC brings html/template, which doubles the program: see exporter-toolkit/web/web.go.
-COREDNS_TAGS = ("grpcnotrace",)
+PROGRAM = Program(tags=("grpcnotrace",))
 
 
 def build_coredns(b: Build) -> None:
     """Compile CoreDNS and wrap it as an image."""
     check_coredns_version(COREDNS_SOURCE / "go.mod", versions()["coredns"])
     program = b.scratch / "coredns"
-    compile_program(COREDNS_SOURCE, program)
+    compile_program(COREDNS_SOURCE, PROGRAM, program, b.progress)
     tree = Tree()
     tree.add_file("coredns", program, 0o755)
     image = oci.Image(
@@ -40,20 +39,6 @@ def build_coredns(b: Build) -> None:
         annotations={"org.opencontainers.image.licenses": "Apache-2.0"},
     )
     oci.write_archive(image, b.out, load_config().os.epoch, b.scratch)
-
-
-def compile_program(module: Path, out: Path) -> None:
-    """Compile the main package of a Go module for the node, statically and with the same bytes everywhere."""
-    cache = cache_dir() / "go"
-    env = {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64", "GOAMD64": "v1", "GOFLAGS": "",
-           "GOWORK": "off", "GOMODCACHE": str(cache / "mod"), "GOCACHE": str(cache / "build")}  # fmt: skip
-    run(
-        [Path(sys.executable).with_name("go"), "build", "-mod=readonly", "-trimpath", "-buildvcs=false",
-         "-tags", ",".join(COREDNS_TAGS), "-ldflags", "-s -w -buildid=", "-o", out, "."],
-        cwd=module,
-        env=env,
-        hint="the module proxy must be reachable when modules are not cached",
-    )  # fmt: skip
 
 
 def check_coredns_version(go_mod: Path, version: str) -> None:

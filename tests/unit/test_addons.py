@@ -98,7 +98,9 @@ def test_a_pause_that_is_no_program_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_coredns_runs_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addons, "compile_program", lambda _, out: out.write_bytes(elf()))
+    monkeypatch.setattr(
+        addons, "compile_program", lambda _module, _program, out, _progress: out.write_bytes(elf())
+    )
     b = recipe(tmp_path)
     addons.build_coredns(b)
     layout = built(b)
@@ -111,7 +113,7 @@ def test_coredns_runs_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_failed_compilation_leaves_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addons, "COREDNS_SOURCE", tmp_path)
     monkeypatch.setattr(addons, "check_coredns_version", lambda *_: None)
-    (tmp_path / "go.mod").write_text("module x\n\ngo 1.26.0\n")
+    (tmp_path / "go.mod").write_text("module x\n\ngo 1.26.8\n")
     (tmp_path / "main.go").write_text("package main\n\nfunc main() { nonsense }\n")
     b = recipe(tmp_path)
     with pytest.raises(BuildError, match="nonsense"):
@@ -148,7 +150,9 @@ def test_the_workload_has_program_page_and_shell(tmp_path: Path, monkeypatch: py
 def test_images_do_not_depend_on_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digests = set()
     for mode in (0o700, 0o755):
-        monkeypatch.setattr(addons, "compile_program", lambda _, out, mode=mode: write(out, mode))
+        monkeypatch.setattr(
+            addons, "compile_program", lambda _module, _program, out, _progress, mode=mode: write(out, mode)
+        )
         folder = tmp_path / oct(mode)
         folder.mkdir()
         b = recipe(folder)
