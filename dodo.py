@@ -4,18 +4,18 @@ versions.lock -> sources -> {kernel, payload, userland} -> rootfs -> initramfs -
 in the module of its noun in tasks/; `./doit list` shows them, `./doit graph` draws them.
 """
 
-# ruff: noqa: F401
+# ruff: noqa: F401, I001
 
-from tasks.addons import task_image_coredns, task_image_pause
-from tasks.initramfs import task_initramfs, task_initramfs_drivers
-from tasks.iso import task_efi_image, task_iso, task_media_parts
+from tasks.sources import task_sources
 from tasks.kernel import task_kernel, task_kernel_audit
 from tasks.modules import task_modules
 from tasks.payload import task_payload
+from tasks.addons import task_image_coredns, task_image_pause
+from tasks.userland import task_userland
 from tasks.rootfs import task_rootfs, task_rootfs_overlay, task_rootfs_payload
-from tasks.sources import task_sources
+from tasks.initramfs import task_initramfs, task_initramfs_drivers
+from tasks.iso import task_efi_image, task_iso, task_media_parts
 from tasks.stub import task_stub
 from tasks.testimages import task_test_images
-from tasks.userland import task_userland
 
 DOIT_CONFIG = {"default_tasks": ["iso"]}

@@ -1,0 +1,58 @@
+"""Run the tests, having built what they test."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tasks.lib.engine.command import GraphCommand, build
+from tasks.lib.engine.records import artifact_of
+from tasks.lib.paths import TOP
+
+DESCRIPTION = """\
+Everything after the command goes to pytest: ./doit test -k ready, ./doit test tests/unit. Only tests/vm needs
+products, so nothing is built when just other folders are named. Tests that build products again and again
+(marked `long`) run with ./doit test-all."""
+WITHOUT_PRODUCTS = ("tests/unit", "tests/device")
+
+
+class Plugin(GraphCommand):
+    """Linters, unit, device and VM tests."""
+
+    name = "test"
+    doc_purpose = "run linters, unit, device and VM tests (pytest); builds what they test"
+    doc_usage = "[PYTEST ARGUMENTS]"
+    doc_description = DESCRIPTION
+    selection: tuple[str, ...] = ("-m", "not long")
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """All arguments are pytest's."""
+        if self._needs_products(in_args):
+            status = self.execute(self.cmdparser.parse([])[0], [])
+            if status:
+                return status
+        os.chdir(TOP)
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *self.selection, *in_args])
+
+    def _execute(self) -> int:
+        products = [task.name for task in self.task_list if _is_tested(task)]
+        self.dep_manager.close()
+        if products:
+            build(*products)
+        return 0
+
+    @staticmethod
+    def _needs_products(arguments: list[str]) -> bool:
+        """Whether the tests may include some of tests/vm."""
+        named = [os.path.relpath(Path(text.partition("::")[0]).resolve(), TOP) for text in arguments
+                 if not text.startswith("-") and Path(text.partition("::")[0]).exists()]  # fmt: skip
+        return not named or not all(path.startswith(WITHOUT_PRODUCTS) for path in named)
+
+
+def _is_tested(task: Any) -> bool:
+    """The default product, and what exists only for tests."""
+    spec = artifact_of(task)
+    return task.name == "iso" or (spec is not None and spec.group == "tests")
