@@ -65,11 +65,11 @@ class Hardware:
         if self.cdrom:
             words += [
                 *drive("cd", self.cdrom, "media=cdrom,readonly=on"),
-                "ide-cd,drive=cd,bus=ide.0,bootindex=0",
+                "ide-cd,drive=cd,bus=ide.0,bootindex=1",
             ]
         if self.usb:
             words += ["-device", "qemu-xhci", *drive("usb", self.usb, "readonly=on")]
-            words += ["usb-storage,drive=usb,removable=on,bootindex=1"]
+            words += ["usb-storage,drive=usb,removable=on,bootindex=2"]
         if self.kernel:
             words += ["-kernel", str(self.kernel)]
         if self.initrd:

@@ -1,0 +1,110 @@
+"""What the VM tests share: the products, the accelerator, and machines whose console is shown on failure."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tasks.lib.config import load_config
+from tasks.lib.paths import BUILD, OUTPUT
+from tasks.lib.vm.accel import Acceleration, acceleration
+from tasks.lib.vm.hardware import Hardware
+from tasks.lib.vm.machine import Machine
+from tasks.lib.vm.media import BootFiles, boot_files
+
+LOGS = BUILD / "test-logs"
+NGINX = BUILD / "test-images" / "nginx.tar"
+CONSOLE_LINES = 80
+
+Start = Callable[[Hardware, float], Machine]
+on = pytest.StashKey[list[Machine]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[on] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the consoles of the machines that are on when a test fails."""
+    report = yield
+    if report.failed:
+        for machine in item.config.stash[on]:
+            title = f"console of {machine.folder.name}: {machine.serial.log}"
+            report.sections.append((title, machine.serial.tail(CONSOLE_LINES)))
+            if not machine.running():
+                report.sections.append(("QEMU has ended", machine.complaint()))
+    return report
+
+
+def product(path: Path, task: str) -> Path:
+    if not path.is_file():
+        pytest.fail(f"{path} is missing: run ./doit {task}, or ./doit test, which does it", pytrace=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def iso() -> Path:
+    """The product itself, byte for byte."""
+    default = OUTPUT / f"kubesolo-os-{load_config().os.version}-amd64.iso"
+    return product(Path(os.environ.get("KUBESOLO_TEST_ISO", default)), "iso")
+
+
+@pytest.fixture(scope="session")
+def stub_iso() -> Path:
+    """The same with a payload of a few lines of shell, for tests of the boot alone."""
+    default = BUILD / "kubesolo-os-stub-amd64.iso"
+    return product(Path(os.environ.get("KUBESOLO_TEST_STUB_ISO", default)), "iso-stub")
+
+
+@pytest.fixture(scope="session")
+def nginx_archive() -> Path:
+    return product(NGINX, "test-images")
+
+
+@pytest.fixture(scope="session")
+def stub_files(stub_iso: Path, tmp_path_factory: pytest.TempPathFactory) -> BootFiles:
+    """Kernel and initramfs of the stub ISO."""
+    return boot_files(stub_iso, tmp_path_factory.mktemp("stub"))
+
+
+@pytest.fixture(scope="session")
+def accelerator(stub_files: BootFiles) -> Acceleration:
+    """KVM or HVF when the product's own kernel boots with it, else emulation."""
+    return acceleration(stub_files.kernel)
+
+
+@pytest.fixture(scope="module")
+def start_shared(request: pytest.FixtureRequest, accelerator: Acceleration) -> Iterator[Start]:
+    """Starts machines that all tests of a module share; they end with the module."""
+    yield from starter(request, accelerator, request.node.name)
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest, accelerator: Acceleration) -> Iterator[Start]:
+    """Starts machines that end with the test."""
+    yield from starter(request, accelerator, f"{request.module.__name__}-{request.node.name}")
+
+
+def starter(request: pytest.FixtureRequest, accelerator: Acceleration, name: str) -> Iterator[Start]:
+    machines = request.config.stash[on]
+    mine: list[Machine] = []
+    with ExitStack() as stack:
+
+        def start(hardware: Hardware, deadline: float) -> Machine:
+            folder = LOGS / re.sub(r"[^A-Za-z0-9_.-]+", "-", name.rpartition("/")[2])
+            machine = Machine(hardware, accelerator, folder, deadline)
+            mine.append(stack.enter_context(machine))
+            machines.append(machine)
+            return machine
+
+        yield start
+    for machine in mine:
+        machines.remove(machine)

@@ -1,0 +1,39 @@
+"""Every way in which the product's bytes can be given to a machine, and the smallest machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.lib.vm.disks import write_data_disk
+from tasks.lib.vm.hardware import Hardware
+from tests.vm.conftest import Start
+from tests.vm.node import READY, wait_booted, wait_milestones
+
+BOOT_SECONDS = 90
+READY_SECONDS = 240
+
+pytestmark = pytest.mark.timeout(BOOT_SECONDS + READY_SECONDS + 60)
+
+
+def test_uefi_boot_from_cd_to_a_ready_node_in_512_mb(start: Start, iso: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "data.img"
+    write_data_disk(disk, 1024)
+    machine = start(Hardware(cdrom=iso, data=disk, firmware="uefi", memory=512), BOOT_SECONDS + READY_SECONDS)
+    wait_booted(machine, BOOT_SECONDS)
+    passed = wait_milestones(machine, READY, READY_SECONDS)
+    assert passed["node-ready"] < 120
+    log = machine.host.ask("log")
+    assert "Out of memory" not in log
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+def test_boot_from_usb_without_data_disk(start: Start, iso: Path, firmware: str) -> None:
+    hardware = Hardware(usb=iso, firmware="uefi" if firmware == "uefi" else "bios")
+    machine = start(hardware, BOOT_SECONDS + 60)
+    passed = wait_booted(machine, BOOT_SECONDS)
+    assert passed["stage-90-kubesolo"] < 30
+    mounts = {line.split()[1]: line.split()[2] for line in machine.host.ask("mounts").splitlines()}
+    assert mounts["/var/lib/kubesolo"] == "tmpfs"
+    assert "RAM" in machine.host.ask("log"), "that nothing will be kept is said"

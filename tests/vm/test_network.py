@@ -1,0 +1,29 @@
+"""A node needs no network: neither a card nor an answer on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tasks.lib.vm.disks import write_data_disk
+from tasks.lib.vm.hardware import Hardware
+from tests.vm.conftest import Start
+from tests.vm.node import READY, wait_booted, wait_milestones
+
+BOOT_SECONDS = 90
+READY_SECONDS = 240
+
+
+@pytest.mark.timeout(BOOT_SECONDS + READY_SECONDS + 60)
+@pytest.mark.parametrize("network", ["none", "silent"])
+def test_node_becomes_ready_without(
+    start: Start, iso: Path, tmp_path: Path, network: Literal["none", "silent"]
+) -> None:
+    disk = tmp_path / "data.img"
+    write_data_disk(disk, 1024)
+    machine = start(Hardware(cdrom=iso, data=disk, network=network), BOOT_SECONDS + READY_SECONDS)
+    passed = wait_booted(machine, BOOT_SECONDS)
+    assert passed["stage-90-kubesolo"] < 30, "the boot does not wait for a lease"
+    assert wait_milestones(machine, READY, READY_SECONDS)["node-ready"] < 120

@@ -1,0 +1,179 @@
+"""One node from the ISO as a CD under BIOS, default entry, empty data disk but for an image archive.
+
+The tests run in this order on one machine, as a boot costs the best part of a minute under emulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tasks.lib.tree import Tree
+from tasks.lib.vm.disks import write_data_disk
+from tasks.lib.vm.hardware import LOOPBACK, Hardware
+from tasks.lib.vm.kube import Cluster, Object, condition
+from tasks.lib.vm.machine import Machine
+from tests.vm import web
+from tests.vm.conftest import Start
+from tests.vm.node import API, READY, connect, marker_seen, wait_booted, wait_milestones
+
+DISK_MIB = 2048
+MACHINE_SECONDS = 840
+BOOT_SECONDS = 90
+READY_SECONDS = 240
+POD_SECONDS = 120
+READ_ONLY = "Read-only file system"
+WEB = "/apis/apps/v1/namespaces/default/deployments/web"
+
+pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def machine(
+    start_shared: Start, iso: Path, nginx_archive: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Machine:
+    disk = tmp_path_factory.mktemp("node") / "data.img"
+    content = Tree()
+    content.add_file(f"images/{nginx_archive.name}", nginx_archive)
+    write_data_disk(disk, DISK_MIB, content)
+    hardware = Hardware(cdrom=iso, data=disk, forwards={API: 0, web.NODE_PORT: 0})
+    return start_shared(hardware, MACHINE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def cluster(machine: Machine) -> Iterator[Cluster]:
+    wait_milestones(machine, READY, READY_SECONDS)
+    client = connect(machine)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def deployed(cluster: Cluster) -> Cluster:
+    """The node with nginx running behind its Service."""
+    cluster.apply(web.deployment())
+    cluster.apply(web.service())
+    wait_available(cluster, POD_SECONDS)
+    return cluster
+
+
+def wait_available(cluster: Cluster, timeout: float) -> None:
+    cluster.wait(WEB, lambda found: condition(found, "Available"), timeout, "nginx available")
+
+
+def ask_node_port(machine: Machine) -> str:
+    """The page through the NodePort, from outside the machine."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(f"http://{LOOPBACK}:{machine.port(web.NODE_PORT)}/", timeout=10)
+        return answer.text
+    except requests.RequestException as error:
+        return str(error)
+
+
+def run_script(cluster: Cluster, name: str, script: str, *, privileged: bool = False) -> str:
+    """Run shell in a pod; its output."""
+    pod = web.shell_pod(name, script, privileged=privileged)
+    cluster.apply(pod)
+    path = f"/api/v1/namespaces/default/pods/{name}"
+    ended = cluster.wait(
+        path,
+        lambda found: found["status"].get("phase") in ("Succeeded", "Failed"),
+        POD_SECONDS,
+        f"{name} ended",
+    )
+    output = cluster.logs(name)
+    cluster.delete(pod)
+    assert ended["status"]["phase"] == "Succeeded", output
+    return output
+
+
+def node_of(cluster: Cluster) -> Object:
+    nodes: list[Object] = cluster.get("/api/v1/nodes")["items"]
+    assert len(nodes) == 1
+    return nodes[0]
+
+
+def test_bios_boot_reaches_the_last_stage(machine: Machine) -> None:
+    passed = wait_booted(machine, BOOT_SECONDS)
+    assert marker_seen(machine)
+    stages = [name for name in passed if name.startswith("stage-")]
+    assert stages == sorted(stages), "stages run in the order of their numbers"
+    assert passed["stage-90-kubesolo"] < 30
+
+
+def test_node_is_ready(cluster: Cluster) -> None:
+    assert condition(node_of(cluster), "Ready")
+    assert cluster.text("/readyz") == "ok"
+
+
+def test_cluster_dns_runs(cluster: Cluster) -> None:
+    pods = cluster.get("/api/v1/namespaces/kube-system/pods")["items"]
+    assert pods
+    assert {pod["status"]["phase"] for pod in pods} == {"Running"}
+
+
+def test_root_refuses_writes(machine: Machine, cluster: Cluster) -> None:
+    answers = dict(line.split(" ", 1) for line in machine.host.ask("writable").splitlines())
+    assert set(answers) >= {"/", "/usr", "/bin", "/sbin", "/lib"}
+    assert set(answers.values()) == {READ_ONLY}
+
+
+def test_state_is_on_the_data_disk(machine: Machine, cluster: Cluster) -> None:
+    mounts = {line.split()[1]: line.split()[2] for line in machine.host.ask("mounts").splitlines()}
+    for point in ("/mnt/data", "/var/lib/kubesolo", "/var/lib/containerd", "/etc/kubesolo", "/var/log"):
+        assert mounts[point] == "ext4", point
+
+
+def test_nginx_answers_through_its_service(machine: Machine, deployed: Cluster) -> None:
+    page = deployed.retry(
+        lambda: ask_node_port(machine), lambda text: web.PAGE in text, 30, "nginx through its NodePort"
+    )
+    assert web.PAGE in page
+    proxied = deployed.text("/api/v1/namespaces/default/services/web:80/proxy/")
+    assert web.PAGE in proxied
+
+
+def test_service_resolves_and_answers_in_a_pod(deployed: Cluster) -> None:
+    address = deployed.get("/api/v1/namespaces/default/services/web")["spec"]["clusterIP"]
+    script = f"nslookup web.default.svc.cluster.local && wget -q -T 10 -O - http://{address}/"
+    output = run_script(deployed, "asks", script)
+    looked_up, _, page = output.partition("<!doctype")
+    assert address in looked_up
+    assert "10.43.0.10" in looked_up
+    assert web.PAGE in page
+
+
+def test_privileged_pod_can_not_write_to_the_root(deployed: Cluster) -> None:
+    folders = ("/usr", "/bin", "/sbin", "/lib/modules")
+    script = "; ".join(f"touch /host{folder}/probe 2>&1" for folder in folders) + "; id -u; true"
+    output = run_script(deployed, "writes", script, privileged=True).splitlines()
+    assert output[-1] == "0"
+    assert len(output) == len(folders) + 1
+    assert all(READ_ONLY in line for line in output[:-1]), output
+
+
+def test_restart_keeps_deployment_and_service(machine: Machine, deployed: Cluster) -> None:
+    before = node_of(deployed)
+    authority = machine.host.ask("kubeconfig")
+    place = machine.serial.position()
+    machine.host.ask("reboot")
+    machine.wait_reset(60)
+    wait_booted(machine, BOOT_SECONDS, place)
+    wait_milestones(machine, READY, READY_SECONDS)
+    assert machine.host.ask("kubeconfig") == authority, "keys and certificates are kept"
+    client = connect(machine)
+    try:
+        after = node_of(client)
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        assert after["status"]["nodeInfo"]["bootID"] != before["status"]["nodeInfo"]["bootID"]
+        wait_available(client, POD_SECONDS)
+        client.retry(
+            lambda: ask_node_port(machine), lambda text: web.PAGE in text, 60, "nginx after the restart"
+        )
+    finally:
+        client.close()
