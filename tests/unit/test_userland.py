@@ -100,6 +100,13 @@ def make_deb(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
     return path
 
 
+def member(path: str, content: bytes = b"", link: str = "") -> tuple[tarfile.TarInfo, bytes]:
+    header = tarfile.TarInfo(path)
+    if link:
+        header.type, header.linkname = tarfile.SYMTYPE, link
+    return header, content
+
+
 def test_packages_become_trees_with_their_modes(tmp_path: Path) -> None:
     program = tarfile.TarInfo("./bin/su")
     program.mode = 0o4755
