@@ -33,7 +33,7 @@ class Plugin(Command):
     doc_description = DESCRIPTION  # type: ignore[assignment]
     cmd_options = OPTIONS
 
-    def execute(self, opt_values: Any, pos_args: list[str]) -> int:  # noqa: ANN401 (doit's own mapping)
+    def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Resolve, say what changed, write."""
         if pos_args:
             raise BuildError(f"lock: takes no argument: {pos_args[0]}", "see ./doit help lock")

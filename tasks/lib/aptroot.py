@@ -91,7 +91,7 @@ class AptRoot:
             "APT::Architecture": self.architecture, "APT::Architectures": self.architecture,
             "APT::Install-Recommends": "false", "APT::Sandbox::User": "root", "Acquire::Languages": "none",
             "Acquire::AllowInsecureRepositories": "false", "Acquire::AllowWeakRepositories": "false",
-            "Debug::NoLocking": "true", "Dpkg::Use-Pty": "false",
+            "Acquire::Retries": "1", "Debug::NoLocking": "true", "Dpkg::Use-Pty": "false",
         }  # fmt: skip
         lines = [f'{name} "{value}";' for name, value in settings.items()]
         (self.folder / "apt.conf").write_text("\n".join([*host_settings(), *lines]) + "\n")

@@ -50,12 +50,19 @@ def lookup(sha256: str, size: int) -> Path | None:
     return None
 
 
-def fill(sha256: str, size: int, download: Callable[[Path], None], note: Callable[[str], None]) -> Path:
-    """The object's path; when it is missing, `download` writes and checks it at the path it is given.
+def fill(
+    sha256: str,
+    size: int,
+    download: Callable[[Path], None],
+    note: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
+) -> Path:
+    """The object's path; when it is missing, `download` writes and verifies it at the path it is given.
 
-    Another process that downloads the same object is waited for; `note` is told so.
+    Another process that downloads the same object is waited for: `note` is told so, and what `check` raises
+    ends it.
     """
-    with held(sha256, note):
+    with held(sha256, note, check):
         if found := lookup(sha256, size):
             return found
         partial, path = partial_path(sha256), object_path(sha256)
@@ -90,10 +97,17 @@ def file_digest(path: Path) -> str:
 
 
 @contextmanager
-def held(name: str, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
-    """Hold the cache's lock of this name, among processes and among threads; `note` is told when it waits."""
+def held(
+    name: str,
+    note: Callable[[str], None] = lambda text: None,
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold the cache's lock of this name, among processes and among threads.
+
+    When it has to wait, `note` is told, and `check` is called now and then, to raise when waiting is to end.
+    """
     path = cache_dir() / "locks" / name
-    descriptor = acquire(path, note)
+    descriptor = acquire(path, note, check)
     try:
         yield
     finally:
@@ -102,7 +116,7 @@ def held(name: str, note: Callable[[str], None] = lambda text: None) -> Iterator
         os.close(descriptor)
 
 
-def acquire(path: Path, note: Callable[[str], None]) -> int:
+def acquire(path: Path, note: Callable[[str], None], check: Callable[[], None]) -> int:
     """An open descriptor that holds the lock file, which is at `path`."""
     waiting = False
     while True:
@@ -120,4 +134,5 @@ def acquire(path: Path, note: Callable[[str], None]) -> int:
                 waiting = True
                 note(f"waiting for another process that has {path.name}")
         os.close(descriptor)
+        check()
         time.sleep(POLL_SECONDS)

@@ -18,31 +18,47 @@ CONFIG = TOP / "versions.toml"
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be: a check, and its description for the error message."""
+    """What a value may be.
 
-    check: Callable[[Any], bool]
+    wrong: what is wrong about a value, "" when nothing is. allowed: what would be right.
+    """
+
+    wrong: Callable[[Any], str]
     allowed: str
+
+
+def judge(check: Callable[[Any], bool]) -> Callable[[Any], str]:
+    """What is wrong about a value that fails the check."""
+    return lambda value: "" if check(value) else f"is {shown(value)}"
 
 
 def one_of(*values: str) -> Rule:
     """One of a few words."""
-    return Rule(lambda value: value in values, " or ".join(f'"{value}"' for value in values))
+    return Rule(judge(lambda value: value in values), " or ".join(f'"{value}"' for value in values))
 
 
 def text(pattern: str, allowed: str) -> Rule:
     """A string that matches the pattern from its first to its last character."""
-    return Rule(lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None, allowed)
+    return Rule(
+        judge(lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None), allowed
+    )
 
 
 def texts(pattern: str, allowed: str) -> Rule:
     """A list of different strings that each match the pattern."""
     single = text(pattern, allowed)
-    return Rule(
-        lambda value: (
-            isinstance(value, list) and all(map(single.check, value)) and len(set(value)) == len(value)
-        ),
-        f"a list of different strings, each {allowed}",
-    )
+
+    def wrong(value: Any) -> str:  # noqa: ANN401 (whatever the file holds)
+        if not isinstance(value, list):
+            return f"is {shown(value)}"
+        for number, item in enumerate(value):
+            if single.wrong(item):
+                return f"has {shown(item)}"
+            if item in value[:number]:
+                return f"has {shown(item)} twice"
+        return ""
+
+    return Rule(wrong, f"a list of different strings, each {allowed}")
 
 
 # Debian Policy 5.6.1: names of packages.
@@ -60,7 +76,7 @@ class Os:
     """[os]: the product's version (semantic versioning) and its files' date (seconds since 1970)."""
 
     version: str = key(text(SEMVER, "a semantic version such as 0.1.0"))
-    epoch: int = key(Rule(lambda value: type(value) is int and 315532800 <= value < 2**32,
+    epoch: int = key(Rule(judge(lambda value: type(value) is int and 315532800 <= value < 2**32),
                           "whole seconds since 1970, from 1980 (FAT's first year) to 2106"))  # fmt: skip
 
 
@@ -178,8 +194,8 @@ class Reader:
         if item.name not in table:
             if item.default is MISSING:
                 raise self.error(where, "is missing", f"allowed: {rule.allowed}")
-        elif not rule.check(table[item.name]):
-            raise self.error(where, f"is {shown(table[item.name])}", f"allowed: {rule.allowed}")
+        elif wrong := rule.wrong(table[item.name]):
+            raise self.error(where, wrong, f"allowed: {rule.allowed}")
 
     def error(self, where: tuple[str, ...], what: str, hint: str) -> BuildError:
         """An error that names file, line and key."""

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from libarchive.exception import ArchiveError
-from libarchive.read import file_reader, stream_reader
+from libarchive.read import fd_reader, stream_reader
 
 from tasks.lib.errors import BuildError
 
@@ -65,7 +65,7 @@ def entries(deb: Path, part: str = "data") -> Iterator[Member]:
     Raises BuildError when the file is not a Debian package.
     """
     try:
-        with file_reader(str(deb), format_name="ar") as outer:
+        with deb.open("rb") as stream, fd_reader(stream.fileno(), format_name="ar") as outer:
             for member in outer:
                 if member.pathname.startswith(f"{part}.tar"):
                     yield from tar_entries(Blocks(member.get_blocks()), deb)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import requests
 
+from tasks.lib import transfer
 from tasks.lib.errors import BuildError
 from tasks.lib.transfer import (
-    PATIENCE,
     CutError,
     Policy,
     RefusedError,
@@ -34,7 +34,7 @@ def download(
     session: requests.Session,
     progress: Callable[[int], None] = lambda count: None,
     stop: Stop | None = None,
-    policy: Policy = PATIENCE,
+    policy: Policy | None = None,
 ) -> None:
     """Write the file at `target`, from the first address that has it; what is there already is resumed.
 
@@ -45,7 +45,8 @@ def download(
     reasons, gone = [], True
     for address in addresses:
         try:
-            one_address(Transfer(wanted, address, target, session, progress, stop or Stop(), policy))
+            patience = policy or transfer.PATIENCE
+            one_address(Transfer(wanted, address, target, session, progress, stop or Stop(), patience))
             return
         except RefusedError as refusal:
             reasons.append(f"{address}: {refusal}")
@@ -61,15 +62,15 @@ def hint(reasons: Iterable[str]) -> str:
     return "check the network, or name another mirror: KUBESOLO_MIRROR"
 
 
-def one_address(transfer: Transfer) -> None:
+def one_address(wire: Transfer) -> None:
     """Attempts at one address, with growing pauses; an attempt that brought bytes is not one in vain."""
-    policy = transfer.policy
-    in_vain, pause, from_start = 0, policy.pause, transfer.have() == 0
+    policy = wire.policy
+    in_vain, pause, from_start = 0, policy.pause, wire.have() == 0
     for _ in range(policy.limit):
-        before = transfer.have()
+        before = wire.have()
         try:
-            transfer.attempt()
-            transfer.check()
+            wire.attempt()
+            wire.check()
             return
         except WrongContentError as wrong:
             # What was resumed may have been another file's beginning: once more, from the first byte.
@@ -77,10 +78,10 @@ def one_address(transfer: Transfer) -> None:
                 raise RefusedError(str(wrong)) from wrong
             from_start = True
         except CutError as cut:
-            in_vain = 0 if transfer.have() > before else in_vain + 1
+            in_vain = 0 if wire.have() > before else in_vain + 1
             if in_vain >= policy.attempts:
                 raise RefusedError(str(cut)) from cut
-            transfer.wait(pause)
+            wire.wait(pause)
             pause = min(pause * 2, 8 * policy.pause) if in_vain else policy.pause
     raise RefusedError(f"the connection was cut {policy.limit} times")
 

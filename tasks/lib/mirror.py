@@ -147,7 +147,7 @@ def addresses(word: str) -> Iterator[str]:
 
 
 def apt_proxies() -> dict[str, str]:
-    """The proxies of the host's apt configuration (apt-transport-http(1)), as requests' `proxies`; "" is none."""
+    """The proxies of the host's apt configuration (apt-transport-http(1)), as requests wants them."""
     if shutil.which("apt-config") is None:
         return {}
     dumped = process.run(["apt-config", "dump"]).stdout.decode(errors="replace")

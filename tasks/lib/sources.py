@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +15,10 @@ from tasks.lib import cache, drift
 from tasks.lib.config import load_config
 from tasks.lib.errors import BuildError
 from tasks.lib.lock import Lock, Package, load_lock
-from tasks.lib.mirror import apt_proxies, find_mirrors
 
 if TYPE_CHECKING:
     import requests
 
-    from tasks.lib.transfer import Stop
 
 OFFLINE_VARIABLE = "KUBESOLO_OFFLINE"
 DOWNLOADS = 4
@@ -62,7 +59,7 @@ def fetch_set(
     """The packages of a set and their .deb files, downloaded when they are not cached.
 
     A vanished package is replaced under drift = "allow"; what is returned is then the replacement.
-    progress: told bytes done, bytes in all and "bytes". Raises BuildError.
+    progress: told bytes done, bytes in all and "B". Raises BuildError.
     """
     while True:
         listed = packages(set_name)
@@ -92,66 +89,84 @@ def fetch_all(wanted: Iterable[Package], progress: Progress | None = None, note:
 
     Raises drift.VanishedError naming the first package that no mirror has any more, BuildError for all else.
     """
-    from tasks.lib.transfer import Stop  # slow to import, and a no-op build needs none of it
+    from concurrent.futures import ThreadPoolExecutor, as_completed  # slow to import, unused by a no-op build
 
     listed = list(wanted)
-    total, done, guard, stop = sum(package.size for package in listed), 0, threading.Lock(), Stop()
-
-    def count(bytes_more: int) -> None:
-        nonlocal done
-        with guard:
-            done += bytes_more
-            if progress:
-                progress(done, total, "bytes")
-
+    batch = Batch(sum(package.size for package in listed), progress, note)
     with ThreadPoolExecutor(DOWNLOADS, "download") as pool:
-        futures = [pool.submit(one, package, count, stop, note) for package in listed]
+        futures = [pool.submit(batch.fetch, package) for package in listed]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
-            stop.set()
+            batch.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [future.result() for future in futures]
 
 
-def one(package: Package, count: Callable[[int], None], stop: Stop, note: Note) -> Path:
-    """One package's .deb."""
-    if found := cache.lookup(package.sha256, package.size):
-        count(package.size)
-        return found
-    if os.environ.get(OFFLINE_VARIABLE, "") not in {"", "0"}:
-        raise BuildError(
-            f"{package.file} is not in the cache, and the network is not to be used",
-            f"run once without --offline and {OFFLINE_VARIABLE}",
-        )
-    return cache.fill(package.sha256, package.size, partial(get, package, count, stop), note)
+class Batch:
+    """Packages that are fetched together: they share a progress display and end together."""
 
+    def __init__(self, total: int, progress: Progress | None, note: Note) -> None:
+        from tasks.lib.transfer import Stop  # see fetch_all
 
-def get(package: Package, count: Callable[[int], None], stop: Stop, target: Path) -> None:
-    """Download one package to `target`."""
-    from tasks.lib import download  # see above
-    from tasks.lib.transfer import Wanted
+        self.total, self.progress, self.note = total, progress, note
+        self.stop = Stop()
+        self.guard = threading.Lock()
+        self.received: dict[str, int] = {}
 
-    wanted = Wanted(package.file, package.size, package.sha256)
-    if target.exists():
-        count(target.stat().st_size)
-    try:
-        download.download(wanted, addresses(package), target, session=session(), progress=count, stop=stop)
-    except download.GoneError as error:
-        raise drift.VanishedError(package, error) from error
+    def count(self, package: Package, more: int) -> None:
+        """Bytes of a package have come, or (negative) proved useless."""
+        with self.guard:
+            self.received[package.sha256] = self.received.get(package.sha256, 0) + more
+            if self.progress:
+                self.progress(sum(self.received.values()), self.total, "B")
+
+    def fetch(self, package: Package) -> Path:
+        """One package's .deb."""
+        path = cache.lookup(package.sha256, package.size) or self.fill(package)
+        self.count(package, package.size - self.received.get(package.sha256, 0))
+        return path
+
+    def fill(self, package: Package) -> Path:
+        """Have a missing package downloaded, by us or by a process that is at it already."""
+        if os.environ.get(OFFLINE_VARIABLE, "") not in {"", "0"}:
+            raise BuildError(
+                f"{package.file} is not in the cache, and the network is not to be used",
+                f"run once without --offline and {OFFLINE_VARIABLE}",
+            )
+        get = partial(self.download, package)
+        return cache.fill(package.sha256, package.size, get, self.note, self.stop.check)
+
+    def download(self, package: Package, target: Path) -> None:
+        """Download one package to `target`."""
+        from tasks.lib import download, transfer  # see fetch_all
+
+        wanted = transfer.Wanted(package.file, package.size, package.sha256)
+        count = partial(self.count, package)
+        if target.exists():
+            count(target.stat().st_size)
+        try:
+            download.download(
+                wanted, addresses(package), target, session=session(), progress=count, stop=self.stop
+            )
+        except download.GoneError as error:
+            raise drift.VanishedError(package, error) from error
 
 
 def addresses(package: Package) -> list[str]:
     """Where a package may be found: the mirrors, then the configured snapshots."""
+    from tasks.lib.mirror import find_mirrors  # see fetch_all
+
     bases = [*find_mirrors().bases(package.archive), *load_config().debian.snapshots]
     return [f"{base.rstrip('/')}/{quote(package.path)}" for base in bases]
 
 
 def session() -> requests.Session:
     """This thread's HTTP session."""
-    from tasks.lib import download  # see above
+    from tasks.lib import download  # see fetch_all
+    from tasks.lib.mirror import apt_proxies
 
     if connections.http is None:
         connections.http = download.new_session(apt_proxies())

@@ -14,7 +14,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.lib import cache, debs, sources
+from tasks.lib import cache, sources
 from tasks.lib.errors import BuildError
 from tasks.lib.lock import digest as lock_digest
 from tasks.lib.paths import cache_dir
@@ -112,6 +112,8 @@ def unpack(files: list[Path], place: Path) -> None:
 
 def fill(files: list[Path], folder: Path) -> None:
     """Unpack .debs into a new folder, and stamp it."""
+    from tasks.lib import debs  # slow to import, and a no-op build needs none of it
+
     for name, target in MERGED.items():
         (folder / target).mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(target)

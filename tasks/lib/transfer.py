@@ -85,6 +85,11 @@ class Stop:
             for response in self.live:
                 response.raw.shutdown()
 
+    def check(self) -> None:
+        """Raise StoppedError when they have been ended."""
+        if self.event.is_set():
+            raise StoppedError("download stopped")
+
     @contextmanager
     def watching(self, response: requests.Response) -> Iterator[None]:
         """Have this answer cut when the batch ends."""
@@ -116,8 +121,8 @@ class Transfer:
 
     def wait(self, seconds: float) -> None:
         """Pause, or end when the batch does."""
-        if self.stop.event.wait(seconds):
-            raise StoppedError(f"{self.wanted.name}: download stopped")
+        self.stop.event.wait(seconds)
+        self.stop.check()
 
     def discard(self) -> None:
         """Forget what was received."""

@@ -69,7 +69,9 @@ class Archive:
         self.keyring.write_bytes(self.rsop("extract-cert", "--no-armor", stdin=self.key))
 
     def rsop(self, *words: str, stdin: bytes = b"") -> bytes:
-        return subprocess.run([*self.rsop_command, *words], input=stdin, capture_output=True, check=True).stdout
+        return subprocess.run(
+            [*self.rsop_command, *words], input=stdin, capture_output=True, check=True
+        ).stdout
 
     def add(
         self,
@@ -105,7 +107,9 @@ class Archive:
                 f"SHA256:\n {hashlib.sha256(packages).hexdigest()} {len(packages)} {name}\n"
             )
             top = f"{base(suite)}/dists/{suite}"
-            signed = self.rsop("inline-sign", "--as=clearsigned", str(self.folder / "key"), stdin=release.encode())
+            signed = self.rsop(
+                "inline-sign", "--as=clearsigned", str(self.folder / "key"), stdin=release.encode()
+            )
             self.mirror.files |= {f"{top}/InRelease": signed, f"{top}/{name}": packages}
 
 

@@ -19,7 +19,7 @@ class Answer(BaseHTTPRequestHandler):
 
     mirror: Mirror
 
-    def do_GET(self) -> None:  # noqa: N802 (http.server's name)
+    def do_GET(self) -> None:
         mirror = self.mirror
         mirror.requests.append((self.path, self.headers.get("Range", "")))
         content = mirror.files.get(self.path)
@@ -148,7 +148,7 @@ def other(body: bytes) -> Behaviour:
 
 @dataclass
 class Mirror:
-    """files: path → content. scripts: path → behaviours of the requests in turn, the last one for all that follow."""
+    """files: path → content. scripts: path → behaviours in turn, the last one for the rest."""
 
     address: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -160,11 +160,13 @@ class Mirror:
 @contextmanager
 def serve() -> Iterator[Mirror]:
     """Run a mirror."""
-    answer = type("ThisAnswer", (Answer,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), answer)
+
+    class ThisAnswer(Answer):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ThisAnswer)
     server.daemon_threads = True
-    mirror = Mirror(f"http://127.0.0.1:{server.server_port}")
-    answer.mirror = mirror
+    mirror = ThisAnswer.mirror = Mirror(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -62,7 +62,9 @@ def test_a_connection_cut_often_is_resumed_each_time(mirror: Mirror, tmp_path: P
     assert len(mirror.requests) >= 10
 
 
-@pytest.mark.parametrize("behaviour", [server.cut(0), server.cut(50), server.closed_early, server.status(503)])
+@pytest.mark.parametrize(
+    "behaviour", [server.cut(0), server.cut(50), server.closed_early, server.status(503)]
+)
 def test_attempts_are_bounded(mirror: Mirror, tmp_path: Path, behaviour: Behaviour) -> None:
     with pytest.raises(BuildError, match=r"thing\.deb: can not be downloaded: .*(cut|reset|503)"):
         fetch(mirror, tmp_path / "it", behaviour)
@@ -116,7 +118,9 @@ def test_wrong_bytes_name_file_expected_and_found_and_leave_nothing(mirror: Mirr
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("behaviour", [server.other(CONTENT[:-1]), server.other(CONTENT + b"x"), server.endless])
+@pytest.mark.parametrize(
+    "behaviour", [server.other(CONTENT[:-1]), server.other(CONTENT + b"x"), server.endless]
+)
 def test_a_wrong_size(mirror: Mirror, tmp_path: Path, behaviour: Behaviour) -> None:
     with pytest.raises(BuildError, match="wrong content"):
         fetch(mirror, tmp_path / "it", behaviour)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ from tests.unit.debian_archive import Archive
 
 
 def run(*arguments: str) -> int:
-    return int(Plugin().parse_execute(list(arguments)))
+    plugin: Any = Plugin  # doit is not typed
+    return int(plugin().parse_execute(list(arguments)))
 
 
 def test_closure_versions_and_checksums(archive: Archive, checkout: Path) -> None:
@@ -147,7 +149,9 @@ def test_a_damaged_lock_is_replaced(archive: Archive, checkout: Path) -> None:
 
 
 def package(name: str, version: str, source: str = "") -> Package:
-    return Package(name, version, "amd64", source or name, "main", f"pool/{name}_{version}.deb", 10, version * 8)
+    return Package(
+        name, version, "amd64", source or name, "main", f"pool/{name}_{version}.deb", 10, version * 8
+    )
 
 
 def make(sets: dict[str, list[Package]]) -> Lock:
@@ -189,12 +193,13 @@ def test_a_missing_lock_and_a_missing_set(checkout: Path) -> None:
 
 def test_one_source_package_is_replaced_and_nothing_else() -> None:
     old = make({
-        "kernel": [package("image", "1", "linux"), package("linux-image-1", "1", "linux"), package("kmod", "1")],
+        "kernel": [package("image", "1", "linux"), package("linux-image-1", "1", "linux"),
+                   package("kmod", "1")],
         "other": [package("kmod", "1"), package("zlib", "1")],
     })  # fmt: skip
     newer = make({
-        "kernel": [package("image", "2", "linux"), package("linux-image-2", "2", "linux"), package("kmod", "2"),
-                   package("firmware", "5")],
+        "kernel": [package("image", "2", "linux"), package("linux-image-2", "2", "linux"),
+                   package("kmod", "2"), package("firmware", "5")],
         "other": [package("kmod", "2"), package("zlib", "2")],
     })  # fmt: skip
     result = overlaid(old, newer, "linux")
@@ -204,7 +209,9 @@ def test_one_source_package_is_replaced_and_nothing_else() -> None:
 
 
 def test_the_difference_in_words() -> None:
-    old = make({"a": [package("gone", "1"), package("same", "1"), package("up", "1"), package("rebuilt", "1")]})
+    old = make(
+        {"a": [package("gone", "1"), package("same", "1"), package("up", "1"), package("rebuilt", "1")]}
+    )
     rebuilt = dataclasses.replace(package("rebuilt", "1"), sha256="f" * 64)
     new = make({"a": [package("come", "1"), package("same", "1"), package("up", "2"), rebuilt]})
     assert difference(old, new) == [

@@ -1,0 +1,104 @@
+"""versions.toml: each mistake is named with file, line, key and what is allowed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tasks.lib.config import CONFIG, load_config
+from tasks.lib.errors import BuildError
+
+GOOD = """\
+[os]
+version = "1.2.3"
+epoch = 1795219200
+
+[debian]
+suite = "trixie"
+
+[kernel]
+flavour = "cloud"
+
+[packages.tools]
+names = ["zstd"]
+"""
+
+
+def load(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "versions.toml"
+    path.write_text(text)
+    load_config(path)
+
+
+def test_values_and_defaults(tmp_path: Path) -> None:
+    (tmp_path / "versions.toml").write_text(GOOD)
+    config = load_config(tmp_path / "versions.toml")
+    assert (config.os.version, config.os.epoch) == ("1.2.3", 1795219200)
+    assert (config.debian.drift, config.debian.snapshots) == ("allow", ())
+    assert (config.kernel.provider, config.kernel.flavour) == ("debian", "cloud")
+    assert config.payload.provider == "upstream"
+    assert config.packages["tools"].names == ("zstd",)
+    assert config.packages["tools"].depends == "all"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("[kernel]", "[kernels]", 8, ["kernels: unknown section", "known: os, debian"]),
+        ("flavour", "flavor", 9, ["kernel.flavor: unknown key", "known: provider, flavour"]),
+        ('"cloud"', '"clout"', 9, ['kernel.flavour: is "clout"', 'allowed: "default" or "cloud"']),
+        ('"cloud"', "true", 9, ["kernel.flavour: is true"]),
+        ("1795219200", '"now"', 3, ['os.epoch: is "now"', "whole seconds"]),
+        ("1795219200", "12.5", 3, ["os.epoch: is 12.5"]),
+        ("1795219200", "true", 3, ["os.epoch: is true"]),
+        ("1795219200", "1", 3, ["os.epoch: is 1"]),
+        ('version = "1.2.3"\n', "", 1, ["os.version: is missing", "semantic version"]),
+        ('"1.2.3"', '"1.2"', 2, ['os.version: is "1.2"']),
+        ('"1.2.3"', '"../1.2.3"', 2, ["os.version"]),
+        ('["zstd"]', '"zstd"', 12, ['packages.tools.names: is "zstd"', "a list"]),
+        ('["zstd"]', '["zstd", 7]', 12, ["packages.tools.names: has 7", "Debian package name"]),
+        ('["zstd"]', '["zstd", "xz", "zstd"]', 12, ['packages.tools.names: has "zstd" twice']),
+        ('["zstd"]', '["zstd", "--help"]', 12, ['packages.tools.names: has "--help"']),
+        ('names = ["zstd"]\n', "", 11, ["packages.tools.names: is missing"]),
+        ("[packages.tools]\nnames", "[packages]\ntools", 12, ["packages.tools: is ['zstd']"]),
+        ("[packages.tools]\nnames = [", "packages = [", 11, ["packages"]),
+        (
+            'suite = "trixie"',
+            'suite = "trixie"\ndrift = "maybe"',
+            7,
+            ['debian.drift: is "maybe"', '"forbid"'],
+        ),
+        ('suite = "trixie"', 'suite = "trixie"\nsnapshots = ["ftp://x"]', 7, ['has "ftp://x"', "http(s)"]),
+        ("[kernel]", "[[kernel]]", 8, ["kernel: is [{", "a section [kernel]"]),
+    ],
+)
+def test_mistakes(tmp_path: Path, old: str, new: str, line: int, words: list[str]) -> None:
+    assert old in GOOD
+    with pytest.raises(BuildError) as caught:
+        load(tmp_path, GOOD.replace(old, new))
+    message = str(caught.value)
+    assert f"versions.toml:{line}: " in message
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+def test_text_that_is_not_toml(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"versions\.toml: is not valid TOML: .*line 2"):
+        load(tmp_path, GOOD.replace('"1.2.3"', '"1.2.3'))
+
+
+def test_a_missing_file_and_bytes_that_are_not_text(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"versions\.toml: can not be read: No such file"):
+        load_config(tmp_path / "versions.toml")
+    (tmp_path / "versions.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(BuildError, match="not UTF-8"):
+        load_config(tmp_path / "versions.toml")
+
+
+def test_the_project_s_own_file_is_read_at_once() -> None:
+    assert load_config(CONFIG).debian.suite == "trixie"
+    started = time.perf_counter()
+    load_config(CONFIG)
+    assert time.perf_counter() - started < 0.05
