@@ -48,10 +48,10 @@ def product_title() -> str:
 def build_efi(b: Build) -> None:
     """The FAT image that UEFI starts: GRUB, which goes on with grub.cfg on the medium."""
     program = b.scratch / grub.TARGETS[ARCHITECTURE][1]
-    grub.write_image(program, bootmenu.grub_early_cfg(), ARCHITECTURE)
+    grub.write_image(program, bootmenu.grub_early_cfg(), ARCHITECTURE, b.scratch)
     tree = Tree()
     tree.add_file(f"EFI/BOOT/{program.name}", program)
-    fat.write(tree, b.out, load_config().os.epoch, int(digest(program)[:8], 16), ESP_LABEL)
+    fat.write(tree, b.out, load_config().os.epoch, int(digest(program)[:8], 16), ESP_LABEL, b.scratch)
 
 
 def medium(provider: str) -> Tree:

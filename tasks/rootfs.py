@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from tasks import addons, userland
+from tasks import addons, payload, userland
 from tasks.kernel import Files
 from tasks.lib import squashfs
 from tasks.lib.config import load_config
@@ -29,11 +29,6 @@ COMPRESSION = {
 }
 
 
-def payload_archive(provider: str) -> Path:
-    """What a payload provider makes: a tar laid out as on the node."""
-    return BUILD / f"payload-{provider}.tar"
-
-
 def payload_image(provider: str) -> Path:
     """The payload layer of a provider."""
     return BUILD / f"payload-{provider}.squashfs"
@@ -49,9 +44,9 @@ def preloaded(provider: str) -> list[Path]:
     return [] if provider == "stub" else [addons.COREDNS, addons.PAUSE]
 
 
-def write_layer(name: str, tree: Tree, out: Path) -> None:
+def write_layer(name: str, tree: Tree, b: Build) -> None:
     """Write one layer with its own compression."""
-    squashfs.write(finish(tree), out, load_config().os.epoch, COMPRESSION[name])
+    squashfs.write(finish(tree), b.out, load_config().os.epoch, COMPRESSION[name], b.scratch)
 
 
 def build_root(b: Build) -> None:
@@ -59,16 +54,16 @@ def build_root(b: Build) -> None:
     tree = skeleton()
     tree.add_tar(userland.USERLAND)
     tree.add_tar(Files(load_config().kernel.flavour).modules)
-    write_layer("root", tree, b.out)
+    write_layer("root", tree, b)
 
 
 def build_payload(provider: str, b: Build) -> None:
     """Kubernetes and the images it needs."""
     tree = skeleton()
-    tree.add_tar(payload_archive(provider))
+    tree.add_tar(payload.archive(provider))
     for archive in preloaded(provider):
         tree.add_file(f"{IMAGES_FOLDER}/{archive.name}", archive)
-    write_layer("payload", tree, b.out)
+    write_layer("payload", tree, b)
 
 
 def build_overlay(b: Build) -> None:
@@ -78,7 +73,7 @@ def build_overlay(b: Build) -> None:
     tree.add_folder(OVERLAY_SOURCE)
     tree.add_file("usr/lib/os-release", os_release(config.os.version, config.os.epoch))
     tree.chmod("etc/shadow", 0o640)
-    write_layer("overlay", tree, b.out)
+    write_layer("overlay", tree, b)
 
 
 def task_rootfs() -> dict[str, object]:
@@ -107,7 +102,7 @@ def payload_task(provider: str, group: str) -> dict[str, object]:
         doc=f"payload layer, provider {provider}",
         build=partial(build_payload, provider),
         targets=[payload_image(provider)],
-        files=[payload_archive(provider), *preloaded(provider)],
+        files=[payload.archive(provider), *preloaded(provider)],
         values={"epoch": load_config().os.epoch},
         tools=["tools"],
         group=group,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from tasks.lib import tools
@@ -18,26 +17,15 @@ MODULES = (
 TARGETS = {"amd64": ("x86_64-efi", "BOOTX64.EFI"), "arm64": ("arm64-efi", "BOOTAA64.EFI")}
 
 
-def write_image(out: Path, configuration: str, architecture: str) -> None:
+def write_image(out: Path, configuration: str, architecture: str, scratch: Path) -> None:
     """Write GRUB with an embedded configuration as an EFI program.
 
-    architecture: Debian's name, amd64 or arm64. Raises BuildError when grub-mkimage fails.
+    architecture: Debian's name, amd64 or arm64. scratch: a folder for the configuration.
+    Raises BuildError when grub-mkimage fails.
     """
     target, _ = TARGETS[architecture]
     modules = tools.tree("boot") / "usr/lib/grub" / target
-    with tempfile.NamedTemporaryFile("w", dir=out.parent, prefix=".grub-", suffix=".cfg") as file:
-        file.write(configuration)
-        file.flush()
-        shape: list[str | Path] = [
-            "-O",
-            target,
-            "-d",
-            modules,
-            "-p",
-            "/boot/grub",
-            "-c",
-            file.name,
-            "-o",
-            out,
-        ]
-        run([*tools.command("grub-mkimage", set="boot"), *shape, *MODULES])
+    early = scratch / "early.cfg"
+    early.write_text(configuration)
+    shape: list[str | Path] = ["-O", target, "-d", modules, "-p", "/boot/grub", "-c", early, "-o", out]
+    run([*tools.command("grub-mkimage", set="boot"), *shape, *MODULES])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +26,26 @@ class Compression:
 
 
 def write(
-    source: Tree | Path, out: Path, epoch: int, compression: Compression, program: Sequence[str] | None = None
+    source: Tree | Path,
+    out: Path,
+    epoch: int,
+    compression: Compression,
+    scratch: Path,
+    program: Sequence[str] | None = None,
 ) -> None:
     """Write a tree, or an uncompressed tar, as a squashfs image; same content and epoch, same bytes.
 
-    epoch: the time of all entries, in seconds since 1970. program: sqfstar, by default from the tools tree.
+    epoch: the time of all entries, in seconds since 1970. scratch: a folder for the tree's tar.
+    program: sqfstar, by default from the tools tree.
     Raises BuildError when sqfstar fails.
     """
     sqfstar = list(program or tools.command("sqfstar"))
     fixed = ["-reproducible", "-mkfs-time", str(epoch), "-all-time", str(epoch), "-root-time", str(epoch)]
     root = ["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"]
     quiet = ["-quiet", "-no-progress", "-no-xattrs"]
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-        tar = source if isinstance(source, Path) else Path(folder) / "tree.tar"
-        if isinstance(source, Tree):
-            source.write_tar(tar, epoch)
-        out.unlink(missing_ok=True)
-        with tar.open("rb") as stream:
-            run([*sqfstar, *compression.options(), *fixed, *root, *quiet, out], stdin=stream)
+    tar = source if isinstance(source, Path) else scratch / f"{out.name}.tar"
+    if isinstance(source, Tree):
+        source.write_tar(tar, epoch)
+    out.unlink(missing_ok=True)
+    with tar.open("rb") as stream:
+        run([*sqfstar, *compression.options(), *fixed, *root, *quiet, out], stdin=stream)

@@ -39,16 +39,22 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.umask(old)
 
 
+def scratch(out: Path) -> Path:
+    folder = out.with_suffix(".scratch")
+    folder.mkdir()
+    return folder
+
+
 def write_squashfs(out: Path) -> None:
-    squashfs.write(sample(), out, EPOCH, QUICK)
+    squashfs.write(sample(), out, EPOCH, QUICK, scratch(out))
 
 
 def write_fat(out: Path) -> None:
-    fat.write(sample(), out, EPOCH, 0x1234ABCD, "KSOLOEFI")
+    fat.write(sample(), out, EPOCH, 0x1234ABCD, "KSOLOEFI", scratch(out))
 
 
 def write_grub(out: Path) -> None:
-    grub.write_image(out, grub_early_cfg(), "amd64")
+    grub.write_image(out, grub_early_cfg(), "amd64", scratch(out))
 
 
 @pytest.mark.parametrize("write", [write_squashfs, write_fat, write_grub])
@@ -60,7 +66,6 @@ def test_same_bytes_in_another_place_umask_and_time_zone(
     with elsewhere(monkeypatch):
         write(tmp_path / "other" / "b.img")
     assert (tmp_path / "a.img").read_bytes() == (tmp_path / "other" / "b.img").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.img", "other"], "nothing is left behind"
 
 
 @pytest.mark.parametrize("compression", [Compression("zstd", 3, 1024), Compression("xz", 0, 128)])
@@ -71,7 +76,7 @@ def test_squashfs_holds_modes_owners_times_and_content(tmp_path: Path, compressi
     tree.add_symlink("sbin", "bin")
     tree.add_device("dev/null", "char", 1, 3, 0o666)
     out = tmp_path / "a.squashfs"
-    squashfs.write(tree, out, EPOCH, compression)
+    squashfs.write(tree, out, EPOCH, compression, scratch(out))
     listing = run([*tools.command("unsquashfs"), "-lln", "-UTC", out]).stdout.decode()
     rows = {line.split(" squashfs-root")[1]: line for line in listing.splitlines() if "squashfs-root" in line}
     assert rows[""].startswith("drwxr-xr-x 0/0")
@@ -84,10 +89,10 @@ def test_squashfs_holds_modes_owners_times_and_content(tmp_path: Path, compressi
     assert content == b"a text"
 
 
-def test_a_failing_sqfstar_is_shown_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failing_sqfstar_is_shown(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="exit status 3"):
-        squashfs.write(sample(), tmp_path / "a", EPOCH, QUICK, ["sh", "-c", "exit 3"])
-    assert list(tmp_path.iterdir()) == []
+        squashfs.write(sample(), tmp_path / "a", EPOCH, QUICK, tmp_path, ["sh", "-c", "exit 3"])
+    assert not (tmp_path / "a").exists()
 
 
 def test_fat_holds_the_files(tmp_path: Path) -> None:
@@ -103,7 +108,7 @@ def test_fat_holds_the_files(tmp_path: Path) -> None:
 def test_fat_grows_with_its_files(tmp_path: Path) -> None:
     tree = Tree()
     tree.add_file("big", bytes(6_000_000))
-    fat.write(tree, tmp_path / "efi.img", EPOCH, 1, "BIG")
+    fat.write(tree, tmp_path / "efi.img", EPOCH, 1, "BIG", tmp_path)
     run([*tools.command("fsck.fat"), "-n", tmp_path / "efi.img"])
 
 
