@@ -3,7 +3,7 @@ package addons
 import (
 	"bytes"
 	"context"
-	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,24 +27,26 @@ func FollowNameServers(ctx context.Context, runDir string) {
 	}
 }
 
-// forward translates the name servers of a resolv.conf (resolv.conf(5)) to a CoreDNS directive; "" if it has
-// none that a pod can reach.
+// forward translates the name servers of a resolv.conf (resolv.conf(5)) to directives of CoreDNS: they are
+// asked in their order, and a loop ends CoreDNS with its reason. "" if it has none that a pod can reach: not
+// loopback, and not link-local, which needs an interface of the node.
 func forward(resolv []byte) []byte {
 	var servers []string
 	for line := range strings.Lines(string(resolv)) {
 		fields := strings.Fields(line)
-		if len(fields) < 2 || fields[0] != "nameserver" {
+		if len(fields) < 2 || fields[0] != "nameserver" || len(servers) == 3 {
 			continue
 		}
-		address, _, _ := strings.Cut(fields[1], "%")
-		if ip := net.ParseIP(address); ip != nil && !ip.IsLoopback() && !ip.IsUnspecified() && len(servers) < 3 {
-			servers = append(servers, address)
+		address, err := netip.ParseAddr(fields[1])
+		if err != nil || address.IsLoopback() || address.IsUnspecified() || address.IsLinkLocalUnicast() {
+			continue
 		}
+		servers = append(servers, address.String())
 	}
 	if len(servers) == 0 {
 		return nil
 	}
-	return []byte("forward . " + strings.Join(servers, " ") + "\n")
+	return []byte("forward . " + strings.Join(servers, " ") + " {\n    policy sequential\n    max_concurrent 1000\n}\nloop\n")
 }
 
 func replaceIfChanged(path string, text []byte) error {
