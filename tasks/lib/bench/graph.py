@@ -1,0 +1,119 @@
+"""The builder's own graph, written for make, ninja and plain doit, to compare with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.lib.errors import BuildError
+from tasks.lib.process import environment, run
+
+DUMP = """
+import json, sys
+sys.path.insert(0, ".")
+import dodo
+found = []
+for name in dir(dodo):
+    if name.startswith("task_"):
+        made = getattr(dodo, name)()
+        found += [made] if isinstance(made, dict) else list(made)
+keys = ("file_dep", "targets")
+json.dump([{key: [str(path) for path in task.get(key, [])] for key in keys} for task in found], sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one task reads and makes: files, as absolute paths."""
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+def read_rules(checkout: Path) -> list[Rule]:
+    """The tasks of a checkout that make files, with source folders as the files in them.
+
+    Raises BuildError when its dodo.py can not be loaded.
+    """
+    import json
+
+    found = json.loads(run([sys.executable, "-c", DUMP], cwd=checkout).stdout)
+    rules = []
+    for task in found:
+        inputs = [path for name in task["file_dep"] for path in files_below(checkout / name)]
+        targets = [str(checkout / name) for name in task["targets"]]
+        if targets:
+            rules.append(Rule(tuple(sorted(set(inputs))), tuple(targets)))
+    return rules
+
+
+def files_below(path: Path) -> Iterator[str]:
+    """The path itself, or every regular file below a folder."""
+    if not path.is_dir():
+        yield str(path)
+        return
+    for folder, _, names in os.walk(path):
+        yield from (str(Path(folder, name)) for name in names if not Path(folder, name).is_symlink())
+
+
+def write_make(rules: Sequence[Rule], folder: Path) -> None:
+    """A Makefile; as in most image builds, of a rule with several targets the first stands for all."""
+    lines = ["all: " + " ".join(escaped(rule.targets[0]) for rule in rules)]
+    for rule in rules:
+        made = " ".join(escaped(path) for path in rule.targets)
+        lines += [
+            f"{escaped(rule.targets[0])}: {' '.join(escaped(path) for path in rule.inputs)}",
+            f"\ttouch {made}",
+        ]
+    (folder / "Makefile").write_text("\n".join(lines) + "\n")
+
+
+def write_ninja(rules: Sequence[Rule], folder: Path) -> None:
+    """A build.ninja."""
+    lines = ["rule make", "  command = touch $out"]
+    for rule in rules:
+        made = " ".join(escaped(path) for path in rule.targets)
+        lines.append(f"build {made}: make {' '.join(escaped(path) for path in rule.inputs)}")
+    (folder / "build.ninja").write_text("\n".join(lines) + "\n")
+
+
+def write_doit(rules: Sequence[Rule], folder: Path) -> None:
+    """A dodo.py for doit as it comes."""
+    text = f"RULES = {[(rule.inputs, rule.targets) for rule in rules]!r}\n"
+    text += "DOIT_CONFIG = {'verbosity': 0}\n\n\ndef task_all():\n    for inputs, targets in RULES:\n"
+    text += "        yield {'name': targets[0].replace('=', '_'), 'file_dep': list(inputs),\n"
+    text += "               'targets': list(targets), 'actions': [['touch', *targets]]}\n"
+    (folder / "dodo.py").write_text(text)
+
+
+def escaped(path: str) -> str:
+    """A path for make and ninja, which agree on blanks only by chance.
+
+    Raises BuildError for what can not be written for both.
+    """
+    if any(character in path for character in " :$#%"):
+        raise BuildError(f"{path}: can not be written into a Makefile", "use a checkout with a plainer path")
+    return path
+
+
+def measure(
+    argv: Sequence[str], folder: Path, repeat: int, env: Mapping[str, str] | None = None
+) -> list[float]:
+    """Run a command `repeat` times after one for warming up; the wall-clock seconds of each.
+
+    Raises BuildError when it fails.
+    """
+    seconds = []
+    for count in range(repeat + 1):
+        start = time.monotonic()
+        done = subprocess.run(argv, cwd=folder, env=environment(env), capture_output=True, check=False)
+        if count:
+            seconds.append(time.monotonic() - start)
+        if done.returncode:
+            raise BuildError(f"{' '.join(argv)} in {folder}: {done.stderr.decode(errors='replace')[-1000:]}")
+    return seconds

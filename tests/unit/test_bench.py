@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.commands.bench import chosen_setups
+from tasks.lib.bench import boots, builds, graph, report, sizes
+from tasks.lib.errors import BuildError
+from tasks.lib.paths import TOP
+
+MILESTONES = {
+    "init-start": 1.5, "stage-90-kubesolo": 6.0, "apiserver-listening": 12.0, "node-ready": 18.0,
+    "readyz": 22.0, "kube-proxy-synced": 25.0, "coredns-running": 30.0,
+}  # fmt: skip
+
+
+def boot(ready: float, order: str = "first") -> boots.Boot:
+    return boots.Boot("bios", 1024, order, 12.5, {**MILESTONES, "node-ready": ready}, 300 * 1024, 80 * 1024)
+
+
+def test_section_is_replaced_and_nothing_else() -> None:
+    text = "a\n<!-- x -->\nold\nold\n<!-- /x -->\n<!-- y -->\nkept\n<!-- /y -->\nb\n"
+    new = report.replace_section(text, "x", "\nnew \\1\n")
+    assert new == "a\n<!-- x -->\nnew \\1\n<!-- /x -->\n<!-- y -->\nkept\n<!-- /y -->\nb\n"
+    with pytest.raises(BuildError, match="0 sections z"):
+        report.replace_section(text, "z", "")
+
+
+@pytest.mark.parametrize("name", ["sizes", "boot", "build"])
+def test_document_has_every_section(name: str) -> None:
+    report.replace_section(report.DOCUMENT.read_text(), name, "x")
+
+
+def test_sizes_add_up() -> None:
+    text = sizes.describe_sizes({"": 90_000_000, "/boot/a": 60_000_000, "/boot/b": 29_000_000, "/c": 5_000})
+    assert "| `/boot/a` | 60.00 |" in text
+    assert "1 smaller files, file system, partition tables | 1.00" in text
+    assert "**90.00**" in text
+    assert text.index("/boot/a") < text.index("/boot/b")
+
+
+def test_not_an_iso(tmp_path: Path) -> None:
+    (tmp_path / "x.iso").write_bytes(b"x" * 100_000)
+    for name in ("x.iso", "missing.iso"):
+        with pytest.raises(BuildError, match=name):
+            sizes.measure_sizes(tmp_path / name)
+
+
+def test_boot_table_shows_medians_and_memory_both_ways() -> None:
+    text = boots.describe_boots([boot(18), boot(30), boot(19), boot(17, "second")])
+    rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in text.splitlines()}
+    assert rows["node condition Ready (s)"] == ["< 30", "19.0", "17.0"]
+    assert rows["memory in use, less root images (MiB)"][1] == "220.0"
+    assert rows["memory in use, all (MiB)"][1] == "300.0"
+
+
+def test_median_of_two_is_the_worse() -> None:
+    assert boots.median([1.0, 2.0]) == 2.0
+
+
+def test_setups_by_name() -> None:
+    assert chosen_setups("uefi-512,bios-1024") == (boots.Setup("uefi", 512), boots.Setup("bios", 1024))
+    assert len(chosen_setups("")) == 4
+    with pytest.raises(BuildError, match="bios-1"):
+        chosen_setups("bios-1")
+
+
+def test_edited_files_exist() -> None:
+    assert all((TOP / edit.path).is_file() for edit in builds.EDITS)
+
+
+@pytest.mark.parametrize(
+    ("write", "argv"),
+    [
+        (graph.write_make, ["make"]),
+        (graph.write_ninja, ["ninja"]),
+        (graph.write_doit, [sys.executable, "-m", "doit"]),
+    ],
+)
+def test_other_builders_make_the_graph_once(tmp_path: Path, write: object, argv: list[str]) -> None:
+    if shutil.which(argv[0]) is None:
+        pytest.skip(f"{argv[0]} is not installed; the others show that the graph is right")
+    source, part, product = (tmp_path / name for name in ("source", "part", "product"))
+    source.write_text("x")
+    rules = [
+        graph.Rule((str(part),), (str(product),)),
+        graph.Rule((str(source),), (str(part), str(tmp_path / "part2"))),
+    ]
+    assert callable(write)
+    write(rules, tmp_path)
+    subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True)
+    made = product.stat().st_mtime_ns
+    subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True)
+    assert product.stat().st_mtime_ns == made
+
+
+def test_graph_of_this_checkout() -> None:
+    rules = graph.read_rules(TOP)
+    targets = {target for rule in rules for target in rule.targets}
+    assert any(target.endswith(".iso") for target in targets)
+    assert str(TOP / "init/init") in {path for rule in rules for path in rule.inputs}
