@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from doit.cmd_base import Command
@@ -13,11 +14,13 @@ from tasks.lib.errors import BuildError
 from tasks.lib.lock import Lock, difference, load_lock, write_text
 from tasks.lib.resolve import resolve
 
-DESCRIPTION = """Asks Debian's signed suite, through apt in a private root, which packages versions.toml
-stands for now, and writes their versions, paths and SHA-256 to versions.lock. Builds use nothing else.
-The host's packages are neither used nor changed. The mirror is that of KUBESOLO_MIRROR or of the host's
-apt configuration, the keyring that of KUBESOLO_KEYRING or of the host's debian-archive-keyring.
-"""
+DESCRIPTION = """\
+Asks Debian's signed suite, through apt in a private root, which packages versions.toml stands for
+now, and writes their versions, paths and SHA-256 to versions.lock. Builds use nothing but the lock.
+Against the same signed index it writes the same bytes.
+
+The host's packages are neither used nor changed. The mirror is that of KUBESOLO_MIRROR, else of the
+host's apt configuration; the keyring that of KUBESOLO_KEYRING, else of debian-archive-keyring."""
 OPTIONS = (
     {"name": "check", "short": "", "long": "check", "type": bool, "default": False,
      "help": "write nothing; exit status 1 when the lock is not what the suite has now"},
@@ -40,6 +43,8 @@ class Plugin(Command):
         old, new = previous(), resolve(load_config())
         for index in new.indexes:
             print(f"{index.suite}: signed index of {index.date}")
+        for line in older(old, new):
+            print(line, file=sys.stderr)
         changes = difference(old, new)
         for line in changes:
             print(f"  {line}")
@@ -54,8 +59,21 @@ class Plugin(Command):
         return 0
 
 
+def older(old: Lock | None, new: Lock) -> list[str]:
+    """Warnings about indexes that are older than those of the lock: a mirror that lags, or worse."""
+    before = {index.suite: index.date for index in old.indexes} if old else {}
+    return [
+        f"WARNING: {index.suite}: this mirror's index is older than the locked one of {before[index.suite]}"
+        for index in new.indexes
+        if index.suite in before
+        and parsedate_to_datetime(index.date) < parsedate_to_datetime(before[index.suite])
+    ]
+
+
 def previous() -> Lock | None:
-    """The lock as it is; None when it is missing or damaged, which is said."""
+    """The lock as it is; None when it is missing, or damaged, which is said."""
+    if not locked.LOCK.exists():
+        return None
     try:
         return load_lock()
     except BuildError as error:

@@ -78,6 +78,26 @@ def test_what_changed_is_said(archive: Archive, checkout: Path, capsys: pytest.C
     assert run("--check") == 0
 
 
+def test_a_mirror_that_went_back_in_time_is_warned_about(
+    archive: Archive,
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run()
+    assert capsys.readouterr().err == ""
+    archive.publish(date="Fri, 13 Nov 2026 08:00:00 UTC")
+    # In the same cache, apt itself keeps to the newer index.
+    run()
+    assert "nothing changed" in capsys.readouterr().out
+    monkeypatch.setenv("XDG_CACHE_HOME", str(checkout / "another"))
+    run()
+    assert (
+        "WARNING: trixie: this mirror's index is older than the locked one of Sat, 14 Nov"
+        in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("fault", ["other key", "tampered", "unsigned", "index changed"])
 def test_an_index_that_is_not_signed_by_the_archive_is_refused(
     archive: Archive, checkout: Path, fault: str
