@@ -1,0 +1,168 @@
+"""`./doit dev-vm` as a person at a terminal sees it, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.lib.paths import TOP
+from tasks.lib.vm import session
+from tasks.lib.vm.machine import MARKER
+
+DOIT = [sys.executable, "-m", "tasks"]
+BOOT_SECONDS = 60
+END_SECONDS = 40
+
+pytestmark = pytest.mark.timeout(240)
+
+
+class Person:
+    """Somebody at a terminal in which dev-vm runs."""
+
+    def __init__(self, options: list[str]) -> None:
+        self.terminal, self.other = pty.openpty()
+        self.before = termios.tcgetattr(self.other)
+        self.text = ""
+        self.process = subprocess.Popen(
+            [*DOIT, "dev-vm", *options],
+            cwd=TOP,
+            stdin=self.other,
+            stdout=self.other,
+            stderr=self.other,
+            start_new_session=True,
+            preexec_fn=self.take_terminal,
+        )
+
+    def take_terminal(self) -> None:
+        """Make the terminal the process's own, so that Ctrl-C reaches it as a signal."""
+        os.close(os.open(os.ttyname(self.other), os.O_RDWR))
+
+    def read_until(self, wanted: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        start = len(self.text)
+        while wanted not in self.text[start:]:
+            assert time.monotonic() < deadline, f"no {wanted!r} in\n{self.text}"
+            assert self.process.poll() is None, f"ended, status {self.process.returncode}:\n{self.text}"
+            self.read()
+
+    def read(self) -> None:
+        if select.select([self.terminal], [], [], 0.2)[0]:
+            self.text += os.read(self.terminal, 65536).decode(errors="replace")
+
+    def press(self, keys: str) -> None:
+        os.write(self.terminal, keys.encode())
+
+    def wait_end(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"has not ended:\n{self.text}"
+            self.read()
+        return self.process.wait()
+
+    def leave(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.terminal)
+        os.close(self.other)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    return tmp_path / "data.img"
+
+
+@pytest.fixture
+def person(stub_iso: Path, disk: Path, request: pytest.FixtureRequest) -> Iterator[Person]:
+    options = ["--iso", str(stub_iso), "--disk", str(disk), "--disk-size", "128", "--memory", "512"]
+    someone = Person([*options, *getattr(request, "param", [])])
+    yield someone
+    someone.leave()
+
+
+def machines_with(disk: Path) -> list[str]:
+    """Process ids of QEMUs that have the disk."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(word.startswith(b"id=data") and str(disk).encode() in word for word in words):
+            found.append(entry.name)
+    return found
+
+
+def wait_gone(disk: Path) -> None:
+    deadline = time.monotonic() + 10
+    while machines_with(disk):
+        assert time.monotonic() < deadline, "QEMU is still there"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("person", [["--shell"]], indirect=True)
+def test_terminal_is_the_console_and_control_c_ends_it(person: Person, disk: Path) -> None:
+    person.read_until("kubesolo-emergency#", BOOT_SECONDS)
+    person.press("echo $((6 * 7))-typed\r")
+    person.read_until("42-typed", 20)
+    second = subprocess.run([*DOIT, "dev-vm"], cwd=TOP, capture_output=True, text=True, check=False)
+    assert second.returncode != 0
+    assert "runs already" in second.stderr
+    assert len(machines_with(disk)) == 1
+    person.press("\x03")
+    assert person.wait_end(END_SECONDS) == 0
+    assert termios.tcgetattr(person.other) == person.before, "the terminal is as it was"
+    assert not machines_with(disk)
+    assert session.running() is None
+
+
+def test_nothing_survives_a_kill(person: Person, disk: Path) -> None:
+    person.read_until("127.0.0.1:", BOOT_SECONDS)
+    deadline = time.monotonic() + 20
+    while not machines_with(disk):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    person.process.send_signal(signal.SIGKILL)
+    person.process.wait()
+    wait_gone(disk)
+    assert session.running() is None
+
+
+def test_termination_switches_the_machine_off_in_order(person: Person, disk: Path) -> None:
+    person.read_until(MARKER, BOOT_SECONDS)
+    person.process.send_signal(signal.SIGTERM)
+    assert person.wait_end(END_SECONDS) == 0
+    assert "unmounted" in person.text
+    assert not machines_with(disk)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--iso", "missing.iso"], "missing.iso: no such file"),
+        (["extra"], "takes no argument"),
+        (["--memory", "much"], "memory"),
+        (["--unknown"], "unknown"),
+    ],
+)
+def test_wrong_usage(words: list[str], said: str) -> None:
+    done = subprocess.run([*DOIT, "dev-vm", *words], cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_kubeconfig_without_a_machine() -> None:
+    done = subprocess.run([*DOIT, "kubeconfig"], cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "no dev-vm runs" in done.stderr
