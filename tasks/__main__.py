@@ -1,8 +1,10 @@
 """The builder's command line; `./doit` runs this file with the Python of its environment."""
 
+import signal
 import sys
 from pathlib import Path
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while modules are imported
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from tasks.lib.engine.main import main  # noqa: E402

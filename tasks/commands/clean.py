@@ -18,7 +18,7 @@ OPTIONS = (
      "help": "remove build/ and output/ as a whole; downloads in the cache stay"},
     {"name": "cache", "long": "cache", "type": bool, "default": False,
      "help": "with --all: the cache too, which all checkouts share (not the Python environment)"},
-    {"name": "dry_run", "long": "dry-run", "type": bool, "default": False, 
+    {"name": "dry_run", "long": "dry-run", "type": bool, "default": False,
      "help": "only say what would be removed"},
 )  # fmt: skip
 

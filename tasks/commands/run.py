@@ -31,6 +31,8 @@ OPTIONS = (
      "help": "say nothing but errors"},
     {"name": "verbose", "short": "v", "long": "verbose", "type": bool, "default": False,
      "help": "show all reasons, commands and notes"},
+    {"name": "offline", "short": "", "long": "offline", "type": bool, "default": False,
+     "help": "use no network: what is not cached is an error (or KUBESOLO_OFFLINE=1)"},
 )  # fmt: skip
 
 
@@ -50,8 +52,10 @@ class Plugin(GraphCommand):
             return super().execute(params, args)
 
     def _execute(  # type: ignore[override]
-        self, process: int, always: bool, keep_going: bool, quiet: bool, verbose: bool
+        self, process: int, always: bool, keep_going: bool, quiet: bool, verbose: bool, offline: bool
     ) -> int:
+        if offline:
+            os.environ["KUBESOLO_OFFLINE"] = "1"
         control = TaskControl(self.task_list)
         control.process(self._selected(control))
         self._check_inputs(control)
@@ -78,7 +82,8 @@ class Plugin(GraphCommand):
             for path in sorted(task.file_dep - made):
                 above = {str(parent) for parent in Path(path).parents}
                 if not (os.path.lexists(path) or above & made):
-                    raise BuildError(f"task {task.name}: input {path} does not exist, and no task makes it")
+                    what = f"task {task.name}: input {path} does not exist"
+                    raise BuildError(what, "no task makes it either")
 
     def _selected(self, control: TaskControl) -> list[str] | None:
         """Names and targets as doit knows them; raises BuildError for one that it does not know."""

@@ -24,7 +24,7 @@ class Plugin(GraphCommand):
     name = "test"
     doc_purpose = "run linters, unit, device and VM tests (pytest); builds what they test"
     doc_usage = "[PYTEST ARGUMENTS]"
-    doc_description = DESCRIPTION
+    doc_description = DESCRIPTION  # type: ignore[assignment]
     selection: tuple[str, ...] = ("-m", "not long")
 
     def parse_execute(self, in_args: list[str]) -> int:
@@ -36,6 +36,7 @@ class Plugin(GraphCommand):
         os.chdir(TOP)
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", "pytest", *self.selection, *in_args])
+        raise AssertionError("not reached")
 
     def _execute(self) -> int:
         products = [task.name for task in self.task_list if _is_tested(task)]

@@ -13,8 +13,7 @@ from tasks.lib.paths import TOP
 
 PARTS = ("tasks/__init__.py", "tasks/__main__.py", "tasks/lib/__init__.py", "tasks/lib/errors.py",
          "tasks/lib/paths.py", "tasks/lib/process.py", "pyproject.toml")  # fmt: skip
-COMMANDS = ("__init__", "ci_cache_key", "clean", "completion", "forget", "graph", "help", "info", "list", "run",
-            "why")  # fmt: skip
+ELSEWHERE = ("dev_vm", "doctor", "kubeconfig", "lock", "bench", "test", "test_all")
 HEAD = """\
 import os, sys, time
 from functools import partial
@@ -38,8 +37,8 @@ class Project:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(TOP / "tasks/lib/engine", top / "tasks/lib/engine", ignore=ignored)
         (top / "tasks/commands").mkdir()
-        for name in COMMANDS:
-            if (source := TOP / f"tasks/commands/{name}.py").exists():
+        for source in (TOP / "tasks/commands").glob("*.py"):
+            if source.stem not in ELSEWHERE:
                 shutil.copy(source, top / "tasks/commands")
 
     def write(self, path: str, text: str | bytes, mode: int = 0o644) -> Path:

@@ -19,7 +19,8 @@ def copy(b: Build) -> None:
     b.out.write_text(text)
 
 def task_copy():
-    yield artifact("copy", doc="", build=copy, targets=[BUILD / "copy"], files=[TOP / "in.txt"], trees=[TOP / "src"])
+    inputs = {"files": [TOP / "in.txt"], "trees": [TOP / "src"]}
+    yield artifact("copy", doc="", build=copy, targets=[BUILD / "copy"], **inputs)
 """
 
 
