@@ -18,7 +18,7 @@ from tasks.lib.tree import Tree
 LISTS = TOP / "kernel"
 FIRMWARE = LISTS / "firmware.toml"
 INITRAMFS_MODULES = "lib/modules"
-# What BusyBox's modprobe reads; it knows neither the binary indexes nor softdeps.
+# What BusyBox's modprobe reads.
 BUSYBOX_FILES = ("modules.alias", "modules.builtin", "modules.dep")
 
 
@@ -60,9 +60,8 @@ def root_tree(kernel: Kernel, selection: Selection, indexes: dict[str, bytes]) -
 
 
 def initramfs_tree(kernel: Kernel, selection: Selection, indexes: dict[str, bytes]) -> Tree:
-    """lib/modules/<release>/ as BusyBox's modprobe reads it, softdeps turned into dependencies."""
+    """lib/modules/<release>/ with what BusyBox's modprobe reads."""
     kept = {name: data for name, data in indexes.items() if name in BUSYBOX_FILES}
-    kept["modules.dep"] = with_softdeps(indexes["modules.dep"].decode(), selection).encode()
     return module_tree(INITRAMFS_MODULES, kernel, selection, kept)
 
 
@@ -73,6 +72,9 @@ def module_tree(place: str, kernel: Kernel, selection: Selection, indexes: dict[
         tree.add_file(f"{place}/{kernel.release}/{module.path}", module.data)
     for name, data in indexes.items():
         tree.add_file(f"{place}/{kernel.release}/{name}", data)
+    # Only BusyBox's modprobe reads this text, and it knows no softdeps; kmod's reads the binary indexes.
+    dep = with_softdeps(indexes["modules.dep"].decode(), selection)
+    tree.add_file(f"{place}/{kernel.release}/modules.dep", dep)
     return tree
 
 

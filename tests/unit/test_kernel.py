@@ -58,6 +58,9 @@ def test_the_trees_hold_the_chosen_modules_and_their_indexes(tmp_path: Path) -> 
     assert result.root[f"{FOLDER}/kernel/fs/ext4/ext4.ko"].read().startswith(b"\x7fELF")
     assert result.root[f"{FOLDER}/config"].read().decode() == CONFIG
     assert f"{FOLDER}/modules.dep.bin" in result.root
+    # BusyBox's shell prefers its own modprobe in the root, too.
+    dep = result.root[f"{FOLDER}/modules.dep"].read().decode()
+    assert "kernel/fs/jbd2/jbd2.ko: kernel/crypto/crc32c_generic.ko\n" in dep
     assert all(entry.mode == (0o755 if entry.kind == "dir" else 0o644) for _, entry in result.root.items())
 
 
