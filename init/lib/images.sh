@@ -83,6 +83,24 @@ verify_image() {
     return 1
 }
 
+# Sets LARGEST to the name of the largest image of the list: its check takes longest and must start first.
+find_largest() {
+    largest=0
+    while read -r _ size name; do
+        [ "$size" -le "$largest" ] || largest=$size LARGEST=$name
+    done <"$IMAGE_LIST"
+}
+
+# take_image RAM DIGEST NAME: copies one image if it must, and starts its check in the background.
+take_image() {
+    if [ "$1" = yes ] && ! cp "$IMAGE_DIR/$3" "$target/$3"; then
+        error "cannot copy root image $3 from $MEDIUM_DEVICE to memory"
+        return 1
+    fi
+    verify_image "$target/$3" "$2" &
+    checks="$checks $!"
+}
+
 # take_images RAM: checks every image; with RAM=yes copies them first, so that what is checked is what runs.
 # The checks run beside the copying. Leaves the checked files in $IMAGE_DIR.
 take_images() {
@@ -96,15 +114,12 @@ take_images() {
         mount -t tmpfs -o "size=$((kilobytes + 1024))k,mode=0755" root-images "$target" || return 1
     fi
     checks=
-    while read -r digest size name; do
-        if [ "$1" = yes ]; then
-            cp "$IMAGE_DIR/$name" "$target/$name" || {
-                error "cannot copy root image $name from $MEDIUM_DEVICE to memory"
-                return 1
-            }
-        fi
-        verify_image "$target/$name" "$digest" &
-        checks="$checks $!"
+    find_largest
+    while read -r digest _ name; do
+        [ "$name" != "$LARGEST" ] || take_image "$1" "$digest" "$name" || return 1
+    done <"$IMAGE_LIST"
+    while read -r digest _ name; do
+        [ "$name" = "$LARGEST" ] || take_image "$1" "$digest" "$name" || return 1
     done <"$IMAGE_LIST"
     damaged=0
     for check in $checks; do

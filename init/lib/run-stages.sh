@@ -58,7 +58,7 @@ run_stages() {
 after_cmdline() {
     load_settings
     start_trace
-    [ -z "$KUBESOLO_SHELL" ] || emergency_shell kubesolo.shell 'asked for by the boot parameter'
+    [ -z "$KUBESOLO_SHELL" ] || open_shells 'asked for by kubesolo.shell'
 }
 
 BOOT_LOG=${ROOT:-}/run/kubesolo/boot.log

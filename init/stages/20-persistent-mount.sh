@@ -41,25 +41,6 @@ wait_for_partition() {
     done
 }
 
-# read_superblock DEVICE: sets CLEAN (1 or empty) and FS_SIZE in KiB from the ext4 superblock
-# (Linux, Documentation/filesystems/ext4/super.rst: offsets in bytes, little endian).
-read_superblock() {
-    # shellcheck disable=SC2046 # numbers
-    set -- $(od -An -v -t u4 -j 1024 -N 340 "$1") || return 1
-    [ $# -eq 85 ] || return 1
-    blocks=$2
-    log_block=$7
-    magic=$((${15} & 0xffff))
-    state=$((${15} >> 16))
-    incompat=${25}
-    [ "$magic" -eq $((0xef53)) ] || return 1
-    [ $((incompat & 0x80)) -eq 0 ] || blocks=$((blocks + (${85} << 32)))
-    FS_SIZE=$((blocks << log_block))
-    CLEAN=
-    # Unmounted cleanly, no errors recorded, no journal to replay.
-    [ $((state & 3)) -ne 1 ] || [ $((incompat & 4)) -ne 0 ] || CLEAN=1
-}
-
 check_file_system() {
     [ -z "$CLEAN" ] || return 0
     info "checking the file system on $1"
