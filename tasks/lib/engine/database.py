@@ -70,6 +70,9 @@ class Database(SqliteDB):
         conn.execute("select count(*) from doit").fetchone()
         return conn
 
+    def _refusal(self, error: sqlite3.Error) -> BuildError:
+        return BuildError(f"{self.name}: {error}", "free some space, or look who else has it open")
+
     def commit(self) -> None:
         """Write what is pending to the disk."""
         try:
@@ -80,7 +83,7 @@ class Database(SqliteDB):
                 )
             self._conn.commit()
         except sqlite3.Error as error:
-            raise BuildError(f"{self.name}: {error}", "is the disk full?") from error
+            raise self._refusal(error) from error
         self._dirty = set()
 
     def dump(self) -> None:
@@ -95,7 +98,7 @@ class Database(SqliteDB):
         try:
             super().remove(task_id)
         except sqlite3.Error as error:
-            raise BuildError(f"{self.name}: {error}", "is the disk full?") from error
+            raise self._refusal(error) from error
 
     def files(self) -> dict[str, tuple[str, str]]:
         """The digests of files by path: (fingerprint, SHA-256); none when the host has booted since."""
@@ -122,7 +125,10 @@ class Database(SqliteDB):
 
     def save_fact(self, key: str, value: str) -> None:
         """Keep a small text; effective at the next commit."""
-        self._conn.execute("insert or replace into facts values (?,?)", (key, value))
+        try:
+            self._conn.execute("insert or replace into facts values (?,?)", (key, value))
+        except sqlite3.Error as error:
+            raise self._refusal(error) from error
 
     def recipes(self, key: str) -> dict[str, Any] | None:
         """What save_recipes() stored under `key`."""

@@ -63,7 +63,10 @@ class Digests:
         except OSError as error:
             raise BuildError(f"{path} can not be read: {error.strerror}") from error
         if stat.S_ISLNK(info.st_mode):
-            pointed = self.of(os.path.realpath(path))
+            place = os.path.realpath(path)
+            if os.path.islink(place):
+                raise BuildError(f"{path} can not be read: a circle of links")
+            pointed = self.of(place)
             return None if pointed is None else f"link:{os.readlink(path)}:{pointed}"
         if stat.S_ISDIR(info.st_mode):
             return tree_digest(info, self.members(path))

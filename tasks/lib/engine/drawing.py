@@ -70,7 +70,6 @@ def _arrow(start: tuple[float, float, float], end: tuple[float, float, float]) -
 
 def _box(name: str, box: tuple[float, float, float], colour: str) -> str:
     x, y, width = box
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BOX_HEIGHT}" rx="4"'
-        f' fill={quoteattr(colour)} stroke="#666"/><text x="{x + GAP / 2:.1f}" y="{y + 17:.1f}">{escape(name)}</text>'
-    )
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BOX_HEIGHT}"'
+    shape = f'<rect {place} rx="4" fill={quoteattr(colour)} stroke="#666"/>'
+    return f'{shape}<text x="{x + GAP / 2:.1f}" y="{y + 17:.1f}">{escape(name)}</text>'
