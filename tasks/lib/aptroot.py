@@ -5,6 +5,7 @@ apt itself checks the signatures and resolves dependencies; what it prints is re
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from tasks.lib import process
+from tasks.lib import cache, process
 from tasks.lib.errors import BuildError
 from tasks.lib.lock import Index, Package
 from tasks.lib.mirror import Mirrors
@@ -53,18 +54,21 @@ class AptRoot:
         keys = keyring()
         failures = []
         for main in mirrors.main:
-            security = beside(main, mirrors)
-            self.configure(main, security, keys)
             try:
+                self.configure(main, beside(main, mirrors), keys)
                 self.apt("apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any")
+            except OSError as error:
+                raise BuildError(
+                    f"{self.folder}: can not be written: {error.strerror}", cache.space_hint(error)
+                ) from error
             except BuildError as error:
                 failures.append(f"{main}: {complaint(error)}")
                 continue
             return tuple(sorted(self.indexes(), key=lambda index: index.suite))
-        raise BuildError(
-            "no mirror has the signed suite: " + "; ".join(failures),
-            "check the network, the mirror and the host's debian-archive-keyring",
-        )
+        what = "no mirror has the signed suite: " + "; ".join(failures)
+        if "No space left on device" in what:
+            raise BuildError(what, cache.space_hint(OSError(errno.ENOSPC, "")))
+        raise BuildError(what, "check the network, the mirror and the host's debian-archive-keyring")
 
     def configure(self, main: str, security: str, keys: Path) -> None:
         """Write the private configuration."""

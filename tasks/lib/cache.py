@@ -7,8 +7,8 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.lib.errors import BuildError
@@ -73,7 +73,7 @@ def fill(
             partial.chmod(0o444)
             partial.replace(path)
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            if is_full(error):
                 partial.unlink(missing_ok=True)
             raise BuildError(f"{partial}: can not be written: {error.strerror}", space_hint(error)) from error
         status = path.stat()
@@ -81,9 +81,21 @@ def fill(
         return path
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether something failed because the disk is full."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def discard_partials(digests: Iterable[str]) -> None:
+    """Give up what was kept to be resumed; a full disk needs the room."""
+    for sha256 in digests:
+        with suppress(OSError):
+            partial_path(sha256).unlink()
+
+
 def space_hint(error: OSError) -> str:
     """What to do about a failed write in the cache."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if is_full(error):
         return f"make room on the disk of {cache_dir()}, or set XDG_CACHE_HOME to a folder on another disk"
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return "raise the limit of open files: ulimit -n 4096"

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -153,15 +154,19 @@ def read_lock(path: Path, *_identity: int) -> Lock:
 
 def write_text(path: Path, content: str) -> None:
     """Put a small file in place in one step: complete, or as before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(content, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        raise BuildError(f"{path}: can not be written: {error.strerror}") from error
+        raise BuildError(
+            f"{path}: can not be written: {error.strerror}",
+            f"look at the disk and permissions of {path.parent}",
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def digest(packages: Iterable[Package]) -> str:

@@ -98,9 +98,11 @@ def fetch_all(wanted: Iterable[Package], progress: Progress | None = None, note:
         try:
             for future in as_completed(futures):
                 future.result()
-        except BaseException:
+        except BaseException as error:
             batch.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            if cache.is_full(error.__cause__):
+                cache.discard_partials(package.sha256 for package in listed)
             raise
     return [future.result() for future in futures]
 

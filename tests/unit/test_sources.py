@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -155,40 +154,6 @@ def test_a_killed_download_is_resumed(locked: Archive) -> None:
     assert locked.mirror.requests == [(f"/debian/{program().path}", "bytes=100-")]
     assert told[-1] == program().size
     assert not partial.exists()
-
-
-FULL_DISK = """
-import sys
-from pathlib import Path
-from tasks.lib import cache
-from tasks.lib.errors import BuildError
-def download(target):
-    with target.open("wb") as stream:
-        stream.write(bytes(1 << 20))
-try:
-    cache.fill("ab" * 32, 1 << 20, download, print)
-except BuildError as error:
-    print(error)
-print(sorted(str(path) for path in Path(sys.argv[1]).rglob("*") if path.is_file()))
-"""
-
-
-def test_a_full_disk(checkout: Path) -> None:
-    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("no user namespaces here; test_a_failed_write stands for it")
-    folder = checkout / "small"
-    folder.mkdir()
-    script = f'mount -t tmpfs -o size=256k none "{folder}" && exec "{sys.executable}" -c "$0" "{folder}"'
-    done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script, FULL_DISK],
-        env={**os.environ, "XDG_CACHE_HOME": str(folder), "PYTHONPATH": str(TOP)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "can not be written: No space left on device" in done.stdout
-    assert "make room on the disk" in done.stdout
-    assert done.stdout.endswith("[]\n")
 
 
 def test_a_failed_write(locked: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
