@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from tasks.lib.engine.artifact import Artifact
-from tasks.lib.engine.reporter import NORMAL, Reporter
+from tasks.lib.engine.reporter import NORMAL, Reporter, is_warning
 from tasks.lib.engine.text import seconds_text, size_text
 from tasks.lib.errors import BuildError
 
@@ -85,6 +85,8 @@ class LiveReporter(Reporter):
         line = self._lines[task.name]
         if "progress" in message:
             line.done, line.total, line.unit = message["progress"]
+        elif "note" in message and is_warning(message["note"]):
+            self.write(f"{task.name}: {message['note']}")
         elif "note" in message:
             line.note = message["note"]
 

@@ -67,7 +67,7 @@ class Reporter:
 
     def message(self, task: Task, message: dict[str, Any]) -> None:
         """Called with what a worker says while it runs."""
-        if "note" in message and self.level > QUIET:
+        if "note" in message and (self.level > QUIET or is_warning(message["note"])):
             self.write(f"{task.name}: {message['note']}")
         elif "log" in message and self.level == VERBOSE:
             self.write(f"{task.name}: {message['log']}")
@@ -167,3 +167,8 @@ def _tail(log: Path) -> list[str]:
             return file.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
     except OSError:
         return []
+
+
+def is_warning(note: str) -> bool:
+    """Whether a recipe's note has to be seen in every mode."""
+    return note.startswith("WARNING")
