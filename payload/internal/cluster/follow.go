@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -37,18 +38,27 @@ func follow(group *supervisor.Group, c *components.Config, images <-chan struct{
 	group.Go("follow-up", func(ctx context.Context) error {
 		go addons.FollowNameServers(ctx, c.RunDir)
 		go keepPKI(ctx, c)
+		// What does not make the node Ready waits until it is: the processors have enough to do.
 		if until(ctx, nodeReady(client, c.NodeName)) == nil {
 			c.Milestones.Reach(milestones.NodeReady)
 		}
+		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
-		if err := applyAddons(ctx, config, images); err != nil {
-			return err
-		}
+		go func() {
+			if components.WaitProxySynced(ctx) == nil {
+				c.Milestones.Reach(milestones.KubeProxySynced)
+			}
+		}()
+		// The controllers give up when the API server is not healthy ten seconds after they start.
 		if until(ctx, apiReady(client)) == nil {
 			c.Milestones.Reach(milestones.Readyz)
 		}
-		if components.WaitProxySynced(ctx) == nil {
-			c.Milestones.Reach(milestones.KubeProxySynced)
+		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
+		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
+			journal.Warn("kubesolo", "label of the node: %v", err)
+		}
+		if err := applyAddons(ctx, config, images); err != nil {
+			return err
 		}
 		if until(ctx, dnsRunning(client)) == nil {
 			c.Milestones.Reach(milestones.CoreDNSRunning)
@@ -130,4 +140,11 @@ func dnsRunning(client kubernetes.Interface) func(context.Context) (bool, error)
 		pods, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, selector)
 		return err == nil && len(pods.Items) > 0, err
 	}
+}
+
+// labelNode names the node's role for kubectl: a label that kubelet may not set itself.
+func labelNode(ctx context.Context, client kubernetes.Interface, name string) error {
+	patch := []byte(`{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
+	_, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
 }

@@ -44,6 +44,7 @@ func Run(ctx context.Context, o *options.Options) error {
 	}
 	<-group.Context().Done()
 	journal.Say("kubesolo", "stopping; containers keep running")
+	journal.Hush()
 	return group.Stop(patience)
 }
 
@@ -101,8 +102,6 @@ func start(group *supervisor.Group, c *components.Config) error {
 		return nil
 	}
 	c.Milestones.Reach(milestones.APIServerListening)
-	group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
-	group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 	if err := wait(ctx, ready); err != nil {
 		return nil
 	}

@@ -18,7 +18,6 @@ func Kubelet(ctx context.Context, c *Config) error {
 	flags.HostnameOverride = c.NodeName
 	flags.NodeIP = c.NodeIP.String()
 	flags.RootDirectory = "/var/lib/kubelet"
-	flags.NodeLabels = map[string]string{"node-role.kubernetes.io/control-plane": "true"}
 	config, err := options.NewKubeletConfiguration()
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/kubernetes/cmd/kube-proxy/app"
+
+	"kubesolo.io/os/payload/internal/journal"
 )
 
 const proxyHealth = "127.0.0.1:10256"
@@ -16,6 +18,7 @@ func Proxy(ctx context.Context, c *Config) error {
 	run := app.NewOptions()
 	flags := pflag.NewFlagSet("kube-proxy", pflag.ContinueOnError)
 	run.AddFlags(flags)
+	journal.KeepQuiet()
 	err := flags.Parse([]string{
 		"--kubeconfig=" + c.PKI.Kubeconfig("kube-proxy"),
 		"--proxy-mode=nftables",
