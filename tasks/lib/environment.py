@@ -15,6 +15,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +24,10 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 UNREACHABLE = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|ConnectionRefused|"
-    r"Temporary failure in name resolution|Network is unreachable|SSLError|Max retries exceeded"
+    r"Temporary failure in name resolution|Network is unreachable|SSLError|Max retries|from versions: none"
 )
+LIBC = ctypes.CDLL(None)
+KEPT_S = 30 * 24 * 3600
 INSTALLERS = {
     "apt-get": "apt-get update && {sudo}apt-get install -y --no-install-recommends {packages}",
     "dnf": "dnf install -y {packages}",
@@ -168,6 +171,21 @@ def make(folder: Path) -> None:
     launcher.chmod(0o755)
     (folder / "complete").touch()
     log.unlink()
+    _prune(folder)
+
+
+def _prune(folder: Path) -> None:
+    """Remove environments that nobody has used for a while; ./doit touches `complete` at every start."""
+    for other in folder.parent.glob("*-py*"):
+        mark = other / "complete"
+        if mark.exists() and time.time() - mark.stat().st_mtime > KEPT_S:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _die_with_parent() -> None:
+    """prctl(PR_SET_PDEATHSIG, SIGKILL): no pip goes on filling a folder that the next run empties."""
+    if sys.platform == "linux":
+        LIBC.prctl(1, 9, 0, 0, 0)
 
 
 def _install(folder: Path, packages: list[str], output: object, log: Path) -> None:
@@ -187,6 +205,7 @@ def _run(argv: list[str], output: object, log: Path, environment: dict[str, str]
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
+        preexec_fn=_die_with_parent,
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
