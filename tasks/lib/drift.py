@@ -1,6 +1,6 @@
 """Locked versions that the archive has removed: replaced by the suite's current ones, loudly.
 
-What was replaced is kept in build/drift.lock; it counts for this checkout and only as long as versions.lock
+What was replaced is kept in build/drift/; it counts for this checkout and only as long as versions.lock
 is the one it was made for.
 """
 
@@ -18,8 +18,8 @@ from tasks.lib.errors import BuildError
 from tasks.lib.lock import Lock, Package, difference, load_lock, overlaid, parse, write_text
 from tasks.lib.paths import BUILD, OUTPUT
 
-STATE = BUILD / "drift.lock"
-REPORT = OUTPUT / "drift-report.json"
+STATE = BUILD / "drift" / "packages.lock"
+REPORT = OUTPUT / "drift" / "report.json"
 
 
 class VanishedError(BuildError):

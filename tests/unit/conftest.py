@@ -43,8 +43,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("KUBESOLO_OFFLINE", raising=False)
     monkeypatch.setattr(config, "CONFIG", tmp_path / "versions.toml")
     monkeypatch.setattr(lock, "LOCK", tmp_path / "versions.lock")
-    monkeypatch.setattr(drift, "STATE", tmp_path / "build" / "drift.lock")
-    monkeypatch.setattr(drift, "REPORT", tmp_path / "output" / "drift-report.json")
+    monkeypatch.setattr(drift, "STATE", tmp_path / "build" / "drift" / "packages.lock")
+    monkeypatch.setattr(drift, "REPORT", tmp_path / "output" / "drift" / "report.json")
     (tmp_path / "versions.toml").write_text(VERSIONS)
     return tmp_path
 

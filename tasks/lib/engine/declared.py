@@ -13,8 +13,9 @@ from tasks.lib.engine.artifact import Artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 
-# Recipes may look into these when the task declares what it uses of them as values or tools.
-VERSIONS = ("versions.toml", "versions.lock")
+# Recipes may look into these when the task declares what it uses of them as values or tools; the last two
+# hold what tasks.lib.drift replaced.
+VERSIONS = ("versions.toml", "versions.lock", "build/drift", "output/drift")
 EVENTS = ("open", "os.listdir", "os.scandir")
 
 _allowed: list[tuple[str, tuple[str, ...]]] = []
