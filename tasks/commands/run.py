@@ -76,7 +76,7 @@ class Plugin(GraphCommand):
             raise
 
     def _check_inputs(self, control: TaskControl) -> None:
-        """Raise BuildError, before anything is started, for inputs that do not exist and that nobody makes."""
+        """Raise BuildError, before anything starts, for inputs that do not exist and that nobody makes."""
         made = set(control.targets)
         for task in tasks_and_deps_iter(control.tasks, control.selected_tasks):
             for path in sorted(task.file_dep - made):

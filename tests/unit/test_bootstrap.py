@@ -11,6 +11,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,7 +178,7 @@ def test_no_network_then_killed_then_well(host: Host, silent_index: str) -> None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/simple"
-    remote = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_RETRIES": "0"}
+    remote: dict[str, Any] = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_RETRIES": "0"}
     _, err = host.run("list", status=1, PIP_INDEX_URL=nowhere, **remote)
     assert "the Python package index can not be reached" in err.splitlines()[-1]
     assert len(err.splitlines()) == 2
