@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -95,4 +96,15 @@ def new_session(proxies: dict[str, str] | None = None) -> requests.Session:
     session.max_redirects = MAX_REDIRECTS
     session.headers["User-Agent"] = "kubesolo-os-builder"
     session.proxies.update(proxies or {})
+    session.verify = authorities()
     return session
+
+
+def authorities() -> str | bool:
+    """The host's certificate authorities, as it may have its own mirror's; True, requests' own, if it has none."""
+    found = ssl.get_default_verify_paths()  # honours SSL_CERT_FILE and SSL_CERT_DIR
+    if found.cafile:
+        return found.cafile
+    if found.capath and any(Path(found.capath).iterdir()):
+        return found.capath
+    return True

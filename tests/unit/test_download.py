@@ -183,6 +183,18 @@ def test_no_network_is_one_clear_line(tmp_path: Path, address: str, words: str) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_host_s_certificate_authorities_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert new_session().verify is True
+    (tmp_path / "ca.pem").write_text("")
+    assert new_session().verify == str(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assert new_session().verify == str(tmp_path / "ca.pem")
+
+
 def test_a_batch_that_ends_does_not_wait_for_stalled_servers(mirror: Mirror, tmp_path: Path) -> None:
     mirror.scripts[PATH] = [server.stalled]
     stop = Stop()
