@@ -101,7 +101,7 @@ def new_session(proxies: dict[str, str] | None = None) -> requests.Session:
 
 
 def authorities() -> str | bool:
-    """The host's certificate authorities, as it may have its own mirror's; True, requests' own, if it has none."""
+    """The host's certificate authorities, which may know its own mirror; True (requests' own) without any."""
     found = ssl.get_default_verify_paths()  # honours SSL_CERT_FILE and SSL_CERT_DIR
     if found.cafile:
         return found.cafile
