@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tasks.commands.dev_vm import OPTIONS, boot_parameters, choose_disk
+from tasks.lib.errors import BuildError
+from tasks.lib.tree import Tree
+from tasks.lib.vm import session
+from tasks.lib.vm.disks import write_data_disk
+from tasks.lib.vm.media import append_segment, boot_files
+
+DEFAULTS = {str(option["name"]): option["default"] for option in OPTIONS}
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(session, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_default_boot_is_the_menu_s() -> None:
+    assert boot_parameters(DEFAULTS, "") == ""
+
+
+def test_parameters_are_added() -> None:
+    options = {**DEFAULTS, "shell": True, "debug": True, "edge_id": "i", "append": "kubesolo.toram=no"}
+    words = boot_parameters(options, "from-environment").split()
+    assert words[0] == "kubesolo.data=LABEL=KSOLODATA"
+    assert {"kubesolo.shell", "kubesolo.debug", "kubesolo.edge-id=i", "kubesolo.toram=no"} <= set(words)
+    assert "kubesolo.edge-key=from-environment" in words
+    assert "console=ttyS0,115200n8" in words[-6:], "the terminal is the console"
+
+
+def test_taken_port_moves_on_and_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        monkeypatch.setattr(session, "PORTS", {taken: "something"})
+        chosen = session.choose_ports()
+    assert chosen[taken] != taken
+    assert f"port {taken} is taken" in capsys.readouterr().out
+
+
+def test_running_machine_is_recognised(folder: Path) -> None:
+    assert session.running() is None
+    session.record().write_text(json.dumps({"pid": os.getpid(), "api": 6443}))
+    assert session.running() == session.Running(os.getpid(), 6443)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    session.record().write_text(json.dumps({"pid": ended.pid, "api": 6443}))
+    assert session.running() is None
+    session.record().write_text("{")
+    assert session.running() is None
+
+
+def test_data_disk_is_labelled_filled_and_sparse(tmp_path: Path) -> None:
+    tree = Tree()
+    tree.add_file("images/a.tar", b"a" * 5000)
+    disk = tmp_path / "new" / "data.img"
+    write_data_disk(disk, 64, tree)
+    data = disk.read_bytes()
+    assert len(data) == 64 << 20
+    assert data[1024 + 0x38 :][:2] == b"\x53\xef", "ext4's magic number"
+    assert data[1024 + 0x78 :][:9] == b"KSOLODATA"
+    assert b"a" * 5000 in data
+    assert disk.stat().st_blocks * 512 < 16 << 20
+    assert [path.name for path in disk.parent.iterdir()] == ["data.img"]
+
+
+def test_no_disk(tmp_path: Path) -> None:
+    assert choose_disk("none", 64) is None
+    path = choose_disk(str(tmp_path / "d.img"), 64)
+    assert path is not None
+    before = path.stat().st_mtime_ns
+    assert choose_disk(str(path), 128) == path
+    assert path.stat().st_mtime_ns == before, "an existing disk is kept as it is"
+
+
+def test_segment_starts_at_a_multiple_of_four(tmp_path: Path) -> None:
+    initrd, segment, out = (tmp_path / name for name in ("initrd", "segment", "out"))
+    initrd.write_bytes(b"12345")
+    segment.write_bytes(b"070701")
+    append_segment(initrd, segment, out)
+    assert out.read_bytes() == b"12345" + bytes(3) + b"070701"
+
+
+def test_not_an_iso(tmp_path: Path) -> None:
+    (tmp_path / "x.iso").write_bytes(bytes(100_000))
+    with pytest.raises(BuildError, match=r"x\.iso"):
+        boot_files(tmp_path / "x.iso", tmp_path / "out")
