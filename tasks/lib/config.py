@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -148,6 +149,12 @@ def load_config(path: Path | None = None) -> Config:
         raise BuildError(f"{path}: can not be read: {error.strerror}", "restore it from git") from error
     except UnicodeDecodeError as error:
         raise BuildError(f"{path}: is not UTF-8 text: {error}", "restore it from git") from error
+    return parsed(path, source)
+
+
+@lru_cache(maxsize=8)
+def parsed(path: Path, source: str) -> Config:
+    """The configuration in the text `source` of the file `path`."""
     try:
         document = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:

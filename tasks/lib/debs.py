@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from libarchive.exception import ArchiveError
-from libarchive.read import fd_reader, stream_reader
-
 from tasks.lib.errors import BuildError
 
 
@@ -64,6 +61,9 @@ def entries(deb: Path, part: str = "data") -> Iterator[Member]:
 
     Raises BuildError when the file is not a Debian package.
     """
+    from libarchive.exception import ArchiveError
+    from libarchive.read import fd_reader
+
     try:
         with deb.open("rb") as stream, fd_reader(stream.fileno(), format_name="ar") as outer:
             for member in outer:
@@ -79,6 +79,8 @@ def entries(deb: Path, part: str = "data") -> Iterator[Member]:
 
 def tar_entries(stream: Blocks, deb: Path) -> Iterator[Member]:
     """The entries of the tar archive that a stream holds."""
+    from libarchive.read import stream_reader
+
     with stream_reader(stream, format_name="tar") as archive:
         for entry in archive:
             hardlink = not entry.issym and bool(entry.linkpath)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import subprocess
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.unit.mirror_server import Mirror
@@ -62,11 +62,26 @@ class Archive:
     rsop_command: list[str]
     folder: Path
     records: dict[str, list[str]] = field(default_factory=dict)
+    key: bytes = b""
 
-    def __post_init__(self) -> None:
-        self.key = self.rsop("generate-key", "--no-armor", "test")
-        self.keyring = self.folder / "keyring.gpg"
-        self.keyring.write_bytes(self.rsop("extract-cert", "--no-armor", stdin=self.key))
+    @property
+    def keyring(self) -> Path:
+        return self.folder / "keyring.gpg"
+
+    @classmethod
+    def new(cls, mirror: Mirror, rsop_command: list[str], folder: Path) -> Archive:
+        """An empty archive with a new key."""
+        made = cls(mirror, rsop_command, folder)
+        made.key = made.rsop("generate-key", "--no-armor", "test")
+        made.keyring.write_bytes(made.rsop("extract-cert", "--no-armor", stdin=made.key))
+        return made
+
+    def on(self, mirror: Mirror) -> Archive:
+        """A copy, with the same key, that another mirror serves."""
+        mirror.files.update(self.mirror.files)
+        return replace(
+            self, mirror=mirror, records={name: list(known) for name, known in self.records.items()}
+        )
 
     def rsop(self, *words: str, stdin: bytes = b"") -> bytes:
         return subprocess.run(

@@ -25,14 +25,6 @@ from tests.unit import mirror_server
 from tests.unit.debian_archive import Archive
 
 
-@pytest.fixture
-def locked(archive: Archive, checkout: Path) -> Archive:
-    """An archive that versions.lock was resolved from."""
-    write_text(checkout / "versions.lock", resolve(load_config()).text())
-    archive.mirror.requests.clear()
-    return archive
-
-
 @pytest.fixture(autouse=True)
 def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = transfer.Policy(connect=2, stall=1, attempts=2, pause=0.01)

@@ -17,21 +17,9 @@ from tasks.lib.resolve import resolve
 from tests.unit.debian_archive import Archive
 
 
-@pytest.fixture
-def locked(archive: Archive, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
-    archive.add(
-        "library",
-        "1.2",
-        files={
-            "usr/lib/thing/data": b"data",
-            "usr/share/thing": b"->/usr/lib/thing",
-            "etc/perl": b"#!/usr/bin/perl",
-        },
-    )
-    archive.publish()
-    write_text(checkout / "versions.lock", resolve(load_config()).text())
+@pytest.fixture(autouse=True)
+def _unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "checked", set())
-    return archive
 
 
 def test_a_tree_is_made_once(locked: Archive) -> None:
