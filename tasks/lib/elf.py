@@ -6,12 +6,13 @@ import io
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
+from typing import TYPE_CHECKING
 
 from tasks.lib.errors import BuildError
 from tasks.lib.tree import Tree
+
+if TYPE_CHECKING:
+    from elftools.elf.dynamic import DynamicSection
 
 MAGIC = b"\x7fELF"
 
@@ -34,6 +35,9 @@ def linking(data: bytes) -> Linking | None:
     """Parse an ELF file's dynamic section; None when the bytes are no ELF file."""
     if not data.startswith(MAGIC):
         return None
+    from elftools.elf.dynamic import DynamicSection
+    from elftools.elf.elffile import ELFFile
+
     elf = ELFFile(io.BytesIO(data))
     loader = ""
     for segment in elf.iter_segments("PT_INTERP"):

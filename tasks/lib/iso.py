@@ -12,21 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from unittest import mock
-
-import pycdlib
-import pycdlib.dates
-import pycdlib.headervd
-import pycdlib.pycdlib
-import pycdlib.utils
+from typing import TYPE_CHECKING
 
 from tasks.lib.errors import BuildError
 from tasks.lib.hybrid import SECTOR, Layout
 from tasks.lib.tree import Tree
 
+if TYPE_CHECKING:
+    import pycdlib
+
 BLOCK = 2048
 EFI_PLATFORM = 0xEF
-CLOCKS = (pycdlib.pycdlib, pycdlib.headervd, pycdlib.dates, pycdlib.utils)
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,8 @@ def write(tree: Tree, out: Path, label: str, boot: Boot, epoch: int) -> Layout:
     epoch: the time of everything on the medium, in seconds since 1970. Returns where the boot files lie.
     Raises BuildError for entries other than files and folders.
     """
+    import pycdlib
+
     with ExitStack() as stack:
         stack.enter_context(clock_stopped_at(epoch))
         iso = pycdlib.PyCdlib()
@@ -107,10 +105,14 @@ def iso_names(tree: Tree) -> dict[str, str]:
 @contextmanager
 def clock_stopped_at(epoch: int) -> Iterator[None]:
     """Give pycdlib a clock that stands still in UTC; it has no parameter for the dates it writes."""
+    from unittest import mock
+
+    from pycdlib import dates, headervd, pycdlib, utils
+
     frozen = SimpleNamespace(
         time=lambda: float(epoch), localtime=time.gmtime, gmtime=time.gmtime, strftime=time.strftime
     )
     with ExitStack() as stack:
-        for module in CLOCKS:
+        for module in (pycdlib, headervd, dates, utils):
             stack.enter_context(mock.patch.object(module, "time", frozen))
         yield

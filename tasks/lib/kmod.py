@@ -8,13 +8,9 @@ import lzma
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 
 from tasks.lib.errors import BuildError
 from tasks.lib.process import run
@@ -65,6 +61,9 @@ class Module:
 
 def parse_module(path: str, data: bytes) -> Module:
     """A module from the bytes of its (decompressed) ELF object; BuildError when it is none."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
     try:
         section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
     except ELFError as error:
@@ -155,6 +154,8 @@ class Kernel:
 
     def load(self, names: Iterable[str]) -> list[Module]:
         """Read and decompress modules by name, in the order given."""
+        from concurrent.futures import ThreadPoolExecutor
+
         wanted = list(names)
         missing = [name for name in wanted if name not in self._loaded]
         with ThreadPoolExecutor(THREADS) as pool:
