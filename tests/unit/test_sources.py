@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from tasks.lib import cache, drift, sources, transfer
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import LOCK, Package, load_lock, write_text
+from tasks.lib.lock import Package, load_lock, write_text
 from tasks.lib.paths import TOP, cache_dir
 from tasks.lib.resolve import resolve
 from tests.unit import mirror_server
@@ -265,11 +264,9 @@ def test_there_is_a_task_for_each_set(locked: Archive) -> None:
     assert names == ["sources-kernel", "sources-lone", "sources-userland"]
 
 
-def test_no_registry_is_named_in_the_builder() -> None:
-    assert shutil.which("git")
+def test_no_registry_is_named() -> None:
     found = subprocess.run(
         ["git", "grep", "-lE", r"(deb|security|snapshot|ftp)[a-z0-9.]*\.debian\.org"],
         cwd=TOP, capture_output=True, text=True, check=False,
     ).stdout.split()  # fmt: skip
-    assert [path for path in found if not path.startswith(("docs/", "tests/"))] == []
-    assert LOCK.exists()
+    assert found == []
