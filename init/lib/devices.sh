@@ -66,8 +66,11 @@ find_label() {
 # ext4 file system (Linux, Documentation/filesystems/ext4/super.rst: offsets in bytes, little endian).
 # od gives 16 bytes a row: four numbers, then sixteen characters.
 read_superblock() {
+    # Without -f a "*" among the characters would be taken for file names.
+    set -f
     # shellcheck disable=SC2046 # a list
     set -- $(od -An -v -t u4 -t a -j 1024 -N 352 "$1" 2>/dev/null)
+    set +f
     [ $# -eq 440 ] || return 1
     magic=$((${63} & 0xffff))
     [ "$magic" -eq $((0xef53)) ] || return 1

@@ -33,7 +33,7 @@ open_shells() {
 # A session of its own, so that the console becomes its terminal and Ctrl-C works.
 offer_shell() {
     # shellcheck disable=SC2016 # for the inner shell
-    PS1='kubesolo-emergency# ' TERM=linux HOME=/ ENV='' setsid sh -c 'exec sh -i <"$0" >"$0" 2>&1' "$1" &
+    PS1='kubesolo-emergency# ' TERM=linux HOME=/ ENV='' setsid sh -c 'exec sh -i <"$0" >>"$0" 2>&1' "$1" &
     printf '%s\n' "$!" >>"$left.pids"
     wait $! || :
     # Gone when another console was quicker.

@@ -23,7 +23,7 @@ find_consoles() {
 # to_consoles TEXT: one line on every console. A console that is gone must not stop the boot.
 to_consoles() {
     for console in $CONSOLES; do
-        { printf '%s\n' "$1" >"$console"; } 2>/dev/null || :
+        { printf '%s\n' "$1" >>"$console"; } 2>/dev/null || :
     done
 }
 

@@ -29,11 +29,19 @@ reason() {
 start_trace() {
     [ -n "${KUBESOLO_DEBUG:-}" ] && [ "$STAGE_STDERR" = "$BOOT_LOG" ] || return 0
     mkfifo "${ROOT:-}/run/kubesolo/trace"
-    while IFS= read -r line; do
+    while IFS= read -r line && [ "$line" != "$TRACE_END" ]; do
         printf '%s\n' "$line" >>"$BOOT_LOG"
         to_consoles "$line"
-    done <>"${ROOT:-}/run/kubesolo/trace" &
+    done <>"${ROOT:-}/run/kubesolo/trace" >/dev/null &
+    tracer=$!
     STAGE_STDERR=${ROOT:-}/run/kubesolo/trace
+}
+
+# What is still in the fifo must be seen, the marker of the last stage above all.
+stop_trace() {
+    [ "$STAGE_STDERR" != "$BOOT_LOG" ] || return 0
+    printf '%s\n' "$TRACE_END" >>"$STAGE_STDERR"
+    wait "$tracer"
 }
 
 # Stages log to stderr only while the trace's reader passes it on to the consoles.
@@ -63,8 +71,10 @@ after_cmdline() {
 
 BOOT_LOG=${ROOT:-}/run/kubesolo/boot.log
 STAGE_STDERR=$BOOT_LOG
+TRACE_END='--- end of the trace ---'
 exec 2>>"$BOOT_LOG"
 find_consoles
 run_stages
+stop_trace
 # The stages' variables end here: what init starts gets an environment of its own.
-exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ TERM=linux /sbin/init
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ TERM=linux "${ROOT:-}/sbin/init"

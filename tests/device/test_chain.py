@@ -1,0 +1,240 @@
+"""/init and the runner of the stages: the right root, the right order, what happens when something fails."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+
+import pytest
+
+from tests.device.fakeroot import FakeRoot
+
+# What mounting does in the fake root: media are folders /media/<device>, file systems have no content.
+MOUNT = """
+case "$*" in
+'-t iso9660 '*) [ -d "$ROOT/media/${5##*/}" ] && cp -r "$ROOT/media/${5##*/}/." "$6" ;;
+'-t ext4 '* | '-t vfat '*) return 1 ;;
+'--move '*) [ ! -d "$3" ] || rmdir "$3"; mkdir -p "${3%/*}"; cp -r "$2" "$3" ;;
+esac
+"""
+UMOUNT = 'case $1 in */run/kubesolo-medium) rm -rf "$1"; mkdir "$1" ;; esac'
+
+
+@pytest.fixture
+def initramfs(root: FakeRoot) -> FakeRoot:
+    """The root as /init finds it."""
+    (root.path / "lib").mkdir()
+    (root.path / "run/kubesolo-init").rename(root.path / "lib/kubesolo-init")
+    root.fake("mount", MOUNT)
+    root.fake("umount", UMOUNT)
+    root.write("sys/class/tty/console/active", "tty0 ttyS0\n")
+    for console in ("tty0", "tty1", "ttyS0"):
+        root.write(f"dev/{console}", "")
+    root.program("bin/busybox", 'echo "busybox $*" >>"${0%/bin/busybox}/calls"\n')
+    return root
+
+
+def medium(root: FakeRoot, device: str, damage: str = "") -> dict[str, bytes]:
+    """A CD with two images, listed in the initramfs; `damage` names one that is not what the list says."""
+    images = {"root.squashfs": b"r" * 3000, "overlay.squashfs": b"o" * 1000}
+    rows = [f"{hashlib.sha256(data).hexdigest()} {len(data)} {name}\n" for name, data in images.items()]
+    root.write("etc/kubesolo-os/root.images", "".join(rows))
+    for name, data in images.items():
+        path = root.path / "media" / device / "boot" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data[:-1] + b"x" if name == damage else data)
+    root.block_device(device)
+    root.write(f"sys/class/block/{device}/removable", "1\n")
+    return images
+
+
+def boot(root: FakeRoot) -> subprocess.CompletedProcess[str]:
+    return root.shell('. "$1"', str(root.path / "lib/kubesolo-init/init"))
+
+
+def test_images_are_checked_copied_and_stacked(initramfs: FakeRoot) -> None:
+    medium(initramfs, "sr0")
+    result = boot(initramfs)
+    assert result.returncode == 0, result.stderr
+    mounts = initramfs.called("mount")
+    assert any(mount.startswith("-t tmpfs -o size=1028k") for mount in mounts), "room for both images"
+    overlay = next(mount for mount in mounts if mount.startswith("-t overlay"))
+    layers = "/run/kubesolo-root"
+    assert overlay == f"-t overlay -o ro,lowerdir={layers}/overlay:{layers}/root root /newroot"
+    assert initramfs.called("umount") == ["/run/kubesolo-medium"], "the medium can be pulled"
+    state = initramfs.path / "newroot/run"
+    assert (state / "kubesolo/medium").read_text() == "removable sr0\n"
+    assert (state / "kubesolo/root-images-kb").read_text() == "4\n"
+    assert (state / "kubesolo/milestones").read_text().startswith("init-start 5.00\n")
+    assert (state / "kubesolo-init/stages/00-early-mount.sh").exists()
+    runner = "/bin/busybox sh /run/kubesolo-init/lib/run-stages.sh"
+    assert initramfs.calls[-1] == f"busybox switch_root /newroot {runner}"
+
+
+def test_images_stay_on_the_medium_when_asked(initramfs: FakeRoot) -> None:
+    medium(initramfs, "sr0")
+    initramfs.write("proc/cmdline", "kubesolo.toram=no\n")
+    assert boot(initramfs).returncode == 0
+    assert not initramfs.called("umount")
+    assert (initramfs.path / "newroot/run/kubesolo/root-images-kb").read_text() == "0\n"
+    squashfs = [mount for mount in initramfs.called("mount") if mount.startswith("-t squashfs")]
+    assert all("/run/kubesolo-medium/boot/" in mount for mount in squashfs)
+
+
+def test_images_inside_the_initramfs_are_used(initramfs: FakeRoot) -> None:
+    for name, data in medium(initramfs, "sr0").items():
+        path = initramfs.path / "boot" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    assert boot(initramfs).returncode == 0
+    assert (initramfs.path / "newroot/run/kubesolo/medium").read_text() == "initramfs initramfs\n"
+    assert not any("iso9660" in mount for mount in initramfs.called("mount"))
+
+
+def test_damaged_medium_is_passed_over_for_the_next(initramfs: FakeRoot) -> None:
+    medium(initramfs, "sr0", damage="overlay.squashfs")
+    medium(initramfs, "sr1")
+    assert boot(initramfs).returncode == 0
+    assert (initramfs.path / "newroot/run/kubesolo/medium").read_text() == "removable sr1\n"
+    log = (initramfs.path / "newroot/run/kubesolo/boot.log").read_text()
+    expected = hashlib.sha256(b"o" * 1000).hexdigest()
+    assert f"overlay.squashfs on sr0 is damaged: expected sha256 {expected}, found " in log
+
+
+def failing(root: FakeRoot) -> dict[str, str]:
+    """Boot with an emergency shell that ends the machine; returns what each console showed."""
+    emergency = root.path / "lib/kubesolo-init/lib/emergency.sh"
+    emergency.write_text(emergency.read_text() + "\nopen_shells() { exit 9; }\n")
+    assert boot(root).returncode == 9
+    assert not any("squashfs" in mount for mount in root.called("mount")), "nothing unchecked is started"
+    return {name: root.read(f"dev/{name}") for name in ("tty0", "ttyS0")}
+
+
+@pytest.mark.parametrize("damage", ["root.squashfs", "overlay.squashfs"])
+def test_only_a_damaged_medium_ends_in_the_emergency_shell(initramfs: FakeRoot, damage: str) -> None:
+    medium(initramfs, "sr0", damage=damage)
+    for text in failing(initramfs).values():
+        assert f"root image {damage} on sr0 is damaged" in text
+
+
+def test_no_medium_ends_in_the_emergency_shell_on_every_console(initramfs: FakeRoot) -> None:
+    medium(initramfs, "sr0")
+    initramfs.block_device("vda")
+    for image in (initramfs.path / "media/sr0/boot").iterdir():
+        image.unlink()
+    for text in failing(initramfs).values():
+        assert "no medium with the root images found within 30 s; block devices: sr0 vda" in text
+    assert float(initramfs.read("proc/uptime").split()[0]) >= 35
+
+
+def test_late_medium_is_found(initramfs: FakeRoot) -> None:
+    medium(initramfs, "sda")
+    folder = initramfs.path / "sys/class/block/sda"
+    folder.rename(initramfs.path / "sda-later")
+    appear = '[ -d "$ROOT/sys/class/block/sda" ] || cp -r "$ROOT/sda-later" "$ROOT/sys/class/block/sda"'
+    initramfs.fake("sleep", f'[ "$up" -lt 1500 ] || {appear}')
+    assert boot(initramfs).returncode == 0
+    assert (initramfs.path / "newroot/run/kubesolo/medium").read_text() == "removable sda\n"
+
+
+STAGE = '. "$ROOT/run/kubesolo-init/lib/stage.sh"\n'
+
+
+@pytest.fixture
+def chain(root: FakeRoot) -> FakeRoot:
+    """A root with two stages of its own and two consoles."""
+    stages = root.path / "run/kubesolo-init/stages"
+    for stage in stages.iterdir():
+        if stage.name != "10-parse-cmdline.sh":
+            stage.unlink()
+    name = "run/kubesolo-init/stages"
+    root.write(f"{name}/05-first.sh", f"{STAGE}leak=1\nstage_complete 05-first.sh\n")
+    root.write(f"{name}/20-second.sh", f'{STAGE}[ -z "${{leak:-}}" ]\nstage_complete 20-second.sh\n')
+    root.program("sbin/init", f'"{root.busybox}" env >"${{0%/sbin/init}}/init-environment"\n')
+    root.write("sys/class/tty/console/active", "tty0 ttyS0\n")
+    for console in ("tty0", "tty1", "ttyS0"):
+        root.write(f"dev/{console}", "")
+    return root
+
+
+def run_chain(root: FakeRoot, before: str = "") -> subprocess.CompletedProcess[str]:
+    return root.shell(f'{before}\n. "$ROOT/run/kubesolo-init/lib/run-stages.sh"')
+
+
+def test_stages_run_in_order_and_init_takes_over(chain: FakeRoot) -> None:
+    result = run_chain(chain)
+    assert result.returncode == 0, result.stderr
+    milestones = [line.split()[0] for line in chain.read("run/kubesolo/milestones").splitlines()]
+    assert milestones == ["stage-05-first", "stage-10-parse-cmdline", "stage-20-second"]
+    for name in ("dev/tty0", "dev/ttyS0", "run/kubesolo/boot.log"):
+        lines = chain.read(name).splitlines()
+        assert [line for line in lines if "[OK]" in line] == [
+            f"[kubesolo-init] [OK] Stage {stage}.sh complete"
+            for stage in ("05-first", "10-parse-cmdline", "20-second")
+        ]
+    environment = chain.read("init-environment")
+    assert "KUBESOLO" not in environment
+    assert "ROOT=" not in environment
+    assert "PATH=/usr/sbin:/usr/bin:/sbin:/bin" in environment
+
+
+def test_quiet_shows_only_the_marker(chain: FakeRoot) -> None:
+    chain.write("proc/cmdline", "quiet\n")
+    chain.write("run/kubesolo-init/stages/90-kubesolo.sh", f"{STAGE}stage_complete 90-kubesolo.sh\n")
+    assert run_chain(chain).returncode == 0
+    assert chain.read("dev/ttyS0") == "[kubesolo-init] [OK] Stage 90-kubesolo.sh complete\n"
+    assert "Stage 05-first.sh complete" in chain.read("run/kubesolo/boot.log")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("die 'the disk is on fire'", "the disk is on fire"),
+        ("echo 'tool: no such file' >&2; exit 7", "tool: no such file"),
+        ("echo 'last words' >&2\nfalse\n: never reached", "last words"),
+        ("if (", "syntax error"),
+    ],
+)
+def test_failed_stage_says_why_on_every_console_and_is_retried(
+    chain: FakeRoot, body: str, reason: str
+) -> None:
+    """Whoever types at the emergency shell repairs the stage, then leaves it."""
+    stage = chain.path / "run/kubesolo-init/stages/20-second.sh"
+    stage.rename(chain.path / "repaired")
+    stage.write_text(f"{STAGE}{body}\n")
+    chain.fake("setsid", f'mv "$ROOT/repaired" "{stage}" 2>/dev/null')
+    result = run_chain(chain)
+    assert result.returncode == 0, result.stderr
+    for name in ("dev/tty0", "dev/ttyS0"):
+        failed, retried = chain.read(name).split("Emergency shell (20-second.sh)")
+        assert "[kubesolo-init] [ERROR] Stage 20-second.sh failed: " in failed
+        assert reason in failed.split("failed: ")[1].splitlines()[0]
+        assert "Stage 05-first.sh complete" in failed.split("last lines of the boot log")[1]
+        assert "[OK] Stage 20-second.sh complete" in retried
+        assert "05-first" not in retried, "the retry starts at the failed stage"
+
+
+def test_shell_parameter_opens_a_shell_after_stage_10(chain: FakeRoot) -> None:
+    chain.write("proc/cmdline", "kubesolo.shell\n")
+    assert run_chain(chain).returncode == 0
+    text = chain.read("dev/ttyS0")
+    parsed, shell, second = (text.index(part) for part in ("10-parse", "Emergency shell", "20-second.sh"))
+    assert parsed < shell < second
+    assert "ERROR" not in text
+
+
+def test_debug_traces_every_stage_on_the_consoles(chain: FakeRoot) -> None:
+    chain.write("proc/cmdline", "kubesolo.debug\n")
+    chain.write("run/kubesolo-init/stages/20-second.sh", f"{STAGE}traced=yes\nstage_complete 20-second.sh\n")
+    assert run_chain(chain).returncode == 0
+    for name in ("dev/tty0", "dev/ttyS0"):
+        assert "+ traced=yes" in chain.read(name)
+        assert "[OK] Stage 20-second.sh complete" in chain.read(name)
+    assert "+ traced=yes" in chain.read("run/kubesolo/boot.log")
+
+
+def test_consoles_that_are_gone_do_not_matter(chain: FakeRoot) -> None:
+    chain.write("sys/class/tty/console/active", "hvc0 ttyS0\n")
+    (chain.path / "dev/hvc0").mkdir()
+    assert run_chain(chain).returncode == 0
+    assert "[OK]" in chain.read("dev/ttyS0")

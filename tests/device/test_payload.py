@@ -1,0 +1,208 @@
+"""Stage 90 and the supervisor: the payload's command line, its environment, restarts, its log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.device.fakeroot import FakeRoot, complete
+
+DEFAULT = ["--path", "/var/lib/kubesolo", "--local-storage", "--apiserver-extra-sans", "node-1,10.0.2.15"]
+
+
+@pytest.fixture
+def node(root: FakeRoot) -> FakeRoot:
+    """A root as after stage 80, with an address."""
+    root.write("run/kubesolo/etc/hostname", "node-1\n")
+    root.write("run/kubesolo/address", "eth0 10.0.2.15\n")
+    return root
+
+
+def arguments(root: FakeRoot, settings: str = "") -> tuple[list[str], str]:
+    """Run stage 90; returns the payload's arguments and the log."""
+    root.write("run/kubesolo/settings", settings)
+    result = root.stage("90-kubesolo")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[-1] == complete("90-kubesolo"), "the boot-success marker"
+    return root.read("run/kubesolo/payload.args").splitlines(), result.stderr
+
+
+def test_default_command_line(node: FakeRoot) -> None:
+    assert arguments(node)[0] == DEFAULT
+
+
+def test_boot_parameter_before_extra_flags_before_cloud_init(node: FakeRoot) -> None:
+    node.write(
+        "etc/kubesolo/extra-flags", "# mine\n--path /b --full\n--apiserver-extra-sans=extra.local,node-1\n"
+    )
+    node.write("run/kubesolo/cloud-init/flags", "--path /c\n--full=false --load-balancer")
+    args, _ = arguments(node, "KUBESOLO_FLAGS='--path=/a,--debug'\n")
+    assert args == [
+        *["--path=/a", "--debug", "--full", "--load-balancer", "--local-storage"],
+        *["--apiserver-extra-sans", "extra.local,node-1,10.0.2.15"],
+    ]
+
+
+def test_values_are_not_expanded(node: FakeRoot) -> None:
+    node.write("etc/kubesolo/extra-flags", "--local-storage-shared-path /* $(reboot)\n")
+    args, _ = arguments(node)
+    assert args[:2] == ["--local-storage-shared-path", "/*"]
+    assert not node.called("reboot")
+
+
+def test_secrets_go_by_file_and_not_into_the_log(node: FakeRoot) -> None:
+    node.write("etc/kubesolo/extra-flags", "--portainer-edge-key SECRET1 --portainer-edge-id=SECRET2\n")
+    args, log = arguments(node, "KUBESOLO_EDGE_ID='id'\nKUBESOLO_EDGE_KEY='SECRET3'\n")
+    assert "SECRET" not in log
+    assert "--portainer-edge-key ***" in log
+    assert "SECRET3" not in " ".join(args)
+    environment = node.path / "run/kubesolo/payload.env"
+    assert "KUBESOLO_PORTAINER_EDGE_KEY=SECRET3" in environment.read_text()
+    assert environment.stat().st_mode & 0o077 == 0
+    assert (node.path / "run/kubesolo/payload.args").stat().st_mode & 0o077 == 0
+
+
+def test_without_network_card_there_is_a_dummy_interface_at_once(node: FakeRoot) -> None:
+    (node.path / "run/kubesolo/address").unlink()
+    args, log = arguments(node)
+    assert args[-1] == "node-1,192.0.2.1"
+    assert "link add kubesolo0 type dummy" in node.called("ip")
+    assert node.read("proc/uptime").startswith("5.00"), "nothing to wait for"
+    assert "no network address" in log
+
+
+def test_without_a_lease_the_wait_is_short(node: FakeRoot) -> None:
+    (node.path / "run/kubesolo/address").unlink()
+    node.network_card("eth0")
+    assert arguments(node)[0][-1] == "node-1,192.0.2.1"
+    assert 8 <= float(node.read("proc/uptime").split()[0]) <= 10
+
+
+def supervise(root: FakeRoot, payload: str, **environment: str) -> subprocess.Popen[bytes]:
+    """Start run-payload with the fakes in place."""
+    root.write("run/kubesolo/payload.args", "--path\n/var/lib/kubesolo\n")
+    root.write("run/kubesolo/payload.env", "KUBESOLO_PORTAINER_EDGE_KEY=k\n")
+    root.program("usr/bin/kubesolo", payload)
+    source = '. "$ROOT/fakes.sh"\n. "$ROOT/usr/lib/kubesolo-os/run-payload"'
+    return subprocess.Popen(
+        [root.busybox, "sh", "-c", source],
+        env={"ROOT": str(root.path), "PATH": os.defpath, "KUBESOLO_DEBUG": "1", **environment},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def wait_for(path: Path, text: str) -> str:
+    deadline = time.monotonic() + 10
+    while not (path.exists() and text in path.read_text()):
+        assert time.monotonic() < deadline, f"{text!r} not in {path.read_text() if path.exists() else path}"
+        time.sleep(0.05)
+    return path.read_text()
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def only_back_off_is_quick(root: FakeRoot) -> None:
+    """Waiting costs no time, except for the process that looks after the log."""
+    root.write("fakes.sh", 'sleep() { [ "$1" != 3600 ] || read -r _ <>"$ROOT/never"; }\n')
+    os.mkfifo(root.path / "never")
+
+
+def delays(log: str) -> list[str]:
+    return [line.split()[-2] for line in log.splitlines() if "next start" in line]
+
+
+def test_payload_is_restarted_with_back_off(root: FakeRoot) -> None:
+    only_back_off_is_quick(root)
+    process = supervise(root, f'"{root.busybox}" env\necho "args: $*"\nexit 3\n', LOG_SECONDS="3600")
+    try:
+        log = wait_for(root.path / "var/log/kubesolo.log", "next start in 60 s")
+    finally:
+        stop(process)
+    assert delays(log)[:7] == ["1", "2", "4", "8", "16", "32", "60"]
+    assert "payload ended with status 3" in log
+    assert "args: --path /var/lib/kubesolo" in log
+    assert "KUBESOLO_PORTAINER_EDGE_KEY=k" in log
+    assert "KUBESOLO_DEBUG" not in log, "the environment of the boot stays behind"
+    assert "ROOT=" not in log
+
+
+def test_back_off_starts_again_after_a_healthy_minute(root: FakeRoot) -> None:
+    only_back_off_is_quick(root)
+    payload = """
+        [ ! -e "$0.4" ] || { read -r up _ <"${0%/usr/*}/proc/uptime"; echo "$((${up%.*} + 61)).00" >"${0%/usr/*}/proc/uptime"; }
+        i=1; while [ -e "$0.$i" ]; do i=$((i + 1)); done; : >"$0.$i"
+    """
+    process = supervise(root, payload, LOG_SECONDS="3600")
+    log = root.path / "var/log/kubesolo.log"
+    try:
+        deadline = time.monotonic() + 10
+        while not (log.exists() and len(delays(log.read_text())) >= 6):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        stop(process)
+    assert delays(log.read_text())[:6] == ["1", "2", "4", "8", "1", "1"]
+
+
+def test_payload_is_stopped_with_the_supervisor(root: FakeRoot) -> None:
+    payload = "trap 'echo stopped cleanly; exit 0' TERM\necho up\nwhile :; do :; done\n"
+    # Real sleeping, so that the payload is waited for.
+    root.write("fakes.sh", "")
+    process = supervise(root, payload)
+    log = root.path / "var/log/kubesolo.log"
+    try:
+        wait_for(log, "up")
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        stop(process)
+    assert "stopped cleanly" in log.read_text()
+    assert not (root.path / "run/kubesolo/run-payload.pid").exists()
+
+
+def test_payload_that_does_not_stop_is_killed(root: FakeRoot) -> None:
+    root.write("fakes.sh", "")
+    process = supervise(root, "trap '' TERM\necho up\nwhile :; do :; done\n", STOP_SECONDS="1")
+    log = root.path / "var/log/kubesolo.log"
+    try:
+        wait_for(log, "up")
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        stop(process)
+    assert "did not stop in 1 s: killed" in log.read_text()
+
+
+def test_log_is_bounded(root: FakeRoot) -> None:
+    root.write("fakes.sh", "")
+    payload = "i=0\nwhile :; do i=$((i + 1)); echo line $i; done\n"
+    process = supervise(root, payload, LOG_LIMIT="20000", LOG_SECONDS="0.2")
+    log = root.path / "var/log/kubesolo.log"
+    try:
+        wait_for(log.with_suffix(".log.1"), "line")
+        time.sleep(0.5)
+        size = log.stat().st_size
+    finally:
+        stop(process)
+    assert log.with_suffix(".log.1").stat().st_size >= 20000
+    assert size < 50_000_000
+
+
+def test_second_supervisor_leaves_at_once(root: FakeRoot) -> None:
+    root.write("run/kubesolo/run-payload.pid", f"{os.getpid()}\n")
+    process = supervise(root, "exit 0\n")
+    try:
+        assert process.wait(10) == 0
+    finally:
+        stop(process)
+    assert not (root.path / "var/log/kubesolo.log").exists()

@@ -1,0 +1,263 @@
+"""Scripts of the running node: leases, the host port, the clock, the status screen, the shutdown."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.device.fakeroot import FakeRoot
+
+LEASE = {"interface": "eth0", "ip": "10.0.2.15", "mask": "24", "router": "10.0.2.2", "dns": "10.0.2.3"}
+
+
+@contextmanager
+def background(root: FakeRoot, script: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a script with the fakes in place until the block ends."""
+    process = subprocess.Popen(
+        [root.busybox, "sh", "-c", f'. "$ROOT/fakes.sh"\n. "$ROOT/usr/lib/kubesolo-os/{script}"'],
+        env={"ROOT": str(root.path), "PATH": os.defpath, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def lease(root: FakeRoot, event: str, **changes: str) -> None:
+    result = root.script("udhcpc-script", event, **{**LEASE, **changes})
+    assert result.returncode == 0, result.stderr
+
+
+def test_lease_is_applied_and_its_servers_are_kept(root: FakeRoot) -> None:
+    lease(root, "deconfig")
+    assert not root.called("ip"), "nothing to undo before the first lease"
+    lease(root, "bound", domain="example.org")
+    assert root.called("ip") == [
+        "address replace 10.0.2.15/24 dev eth0",
+        "route replace default via 10.0.2.2 dev eth0",
+    ]
+    assert root.read("run/kubesolo/etc/resolv.conf") == "search example.org\nnameserver 10.0.2.3\n"
+    assert root.read("mnt/data/resolv.conf") == root.read("run/kubesolo/etc/resolv.conf")
+    assert root.read("run/kubesolo/address") == "eth0 10.0.2.15\n"
+
+
+def test_changed_lease_replaces_the_old_one(root: FakeRoot) -> None:
+    lease(root, "bound")
+    root.write("calls", "")
+    lease(root, "renew", ip="10.0.2.77")
+    assert "address del 10.0.2.15/24 dev eth0" in root.called("ip")
+    assert root.read("run/kubesolo/address") == "eth0 10.0.2.77\n"
+    lease(root, "deconfig")
+    assert "address del 10.0.2.77/24 dev eth0" in root.called("ip")
+
+
+def test_classless_routes_replace_the_router(root: FakeRoot) -> None:
+    lease(root, "bound", staticroutes="0.0.0.0/0 10.0.2.9 10.5.0.0/16 10.0.2.8")
+    assert root.called("ip")[1:] == [
+        "route replace 0.0.0.0/0 via 10.0.2.9 dev eth0",
+        "route replace 10.5.0.0/16 via 10.0.2.8 dev eth0",
+    ]
+
+
+def test_dhcp_runs_on_the_interface_with_a_link(root: FakeRoot) -> None:
+    root.network_card("eth0", carrier="0")
+    root.network_card("eth1")
+    root.write("run/kubesolo/etc/hostname", "node-1\n")
+    # `exec` passes over functions.
+    text = (root.path / "usr/lib/kubesolo-os/dhcp").read_text()
+    root.write("usr/lib/kubesolo-os/dhcp", text.replace("exec udhcpc", "udhcpc"))
+    assert root.script("dhcp").returncode == 0
+    call = root.called("udhcpc")[0]
+    assert call.startswith("-f -i eth1 -s /usr/lib/kubesolo-os/udhcpc-script")
+    assert call.endswith("-x hostname:node-1")
+
+
+class Port:
+    """The host's end of the port: a pseudo terminal stands for the virtio device."""
+
+    def __init__(self, root: FakeRoot) -> None:
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        root.write("sys/class/virtio-ports/vport1p1/name", "os.kubesolo.host\n")
+        (root.path / "dev/vport1p1").symlink_to(os.ttyname(slave))
+
+    def ask(self, command: str) -> tuple[str, str]:
+        os.write(self.master, f"{command}\n".encode())
+        data = os.read(self.master, 65536)
+        while b"\n" not in data:
+            data += os.read(self.master, 65536)
+        header, body = data.split(b"\n", 1)
+        if header.startswith(b"ok "):
+            while len(body) < int(header.split()[1]):
+                body += os.read(self.master, 65536)
+            assert len(body) == int(header.split()[1])
+        return header.decode(), body.decode()
+
+
+@pytest.fixture
+def port(root: FakeRoot) -> Iterator[Port]:
+    root.write("run/kubesolo/boot.log", "boot line\n")
+    root.write("proc/meminfo", "MemTotal: 1 kB\n")
+    root.write("proc/1/comm", "init\n")
+    port = Port(root)
+    with background(root, "hostport"):
+        yield port
+
+
+def test_host_port_answers(root: FakeRoot, port: Port) -> None:
+    root.write("run/kubesolo/root-images-kb", "4711\n")
+    root.write("run/kubesolo/milestones", "init-start 1.00\n")
+    root.write("var/log/kubesolo.log", "".join(f"payload line {number}\n" for number in range(300)))
+    assert port.ask("ping") == ("ok 5", "pong\n")
+    assert port.ask("milestones") == ("ok 16", "init-start 1.00\n")
+    assert port.ask("meminfo")[1] == "MemTotal: 1 kB\nRootImages: 4711 kB\n"
+    log = port.ask("log")[1].splitlines()
+    assert log[0] == "boot line"
+    assert log[1] == "payload line 100"
+    assert log[-1] == "payload line 299"
+    assert port.ask("mounts")[1] == root.read("proc/mounts")
+    assert port.ask("modules") == ("ok 0", "")
+
+
+def test_host_port_hands_out_the_kubeconfig_once_it_exists(root: FakeRoot, port: Port) -> None:
+    assert port.ask("kubeconfig") == ("error no kubeconfig yet", "")
+    root.write("var/lib/kubesolo/pki/admin/admin.kubeconfig", "apiVersion: v1\n")
+    assert port.ask("kubeconfig") == ("ok 15", "apiVersion: v1\n")
+
+
+@pytest.mark.parametrize("command", ["sh", "", "reboot now", "cat /etc/shadow", "ping;id", "$(id)"])
+def test_host_port_knows_only_its_commands(root: FakeRoot, port: Port, command: str) -> None:
+    assert port.ask(command) == ("error unknown command", "")
+
+
+def test_host_port_ends_the_machine(root: FakeRoot, port: Port) -> None:
+    assert port.ask("reboot") == ("ok 0", "")
+    assert port.ask("ping")[0] == "ok 5"
+    assert root.called("reboot") == [""]
+    root.write("proc/1/comm", "busybox\n")
+    assert port.ask("poweroff") == ("ok 0", "")
+    assert port.ask("ping")[0] == "ok 5"
+    assert root.called("poweroff") == ["-f"], "no init to do it in the emergency shell"
+
+
+def test_host_port_without_a_port_ends(root: FakeRoot) -> None:
+    root.write("sys/class/virtio-ports/vport1p1/name", "com.example.other\n")
+    assert root.script("hostport").returncode == 0
+
+
+RDATE = """
+printf 'rdate %s\\n' "$*" >>"${0%/usr/sbin/rdate}/calls"
+case "$* " in
+*bad*) exit 1 ;;
+*' -p '*) cat "${0%/usr/sbin/rdate}/time" ;;
+esac
+"""
+
+
+def sync(root: FakeRoot, answer: str, servers: str = "a.example") -> list[str]:
+    """Run sync-clock until it has asked every server; returns rdate's calls."""
+    root.program("usr/sbin/rdate", RDATE)
+    root.write("time", f"{answer}\n")
+    root.write("run/kubesolo/cloud-init/ntp", f"{servers}\n")
+    with background(root, "sync-clock", NTP_DELAY="0"):
+        deadline = time.monotonic() + 5
+        last = servers.split()[-1]
+        while not any(last in call for call in root.called("rdate")) or time.monotonic() < deadline - 4.5:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    return root.called("rdate")
+
+
+def test_clock_is_set_by_the_first_server_that_answers(root: FakeRoot) -> None:
+    calls = sync(root, "Sat Nov 21 09:00:00 UTC 2020", "bad.example good.example")
+    assert calls == ["-n -p bad.example", "-n -p good.example", "-n -s good.example"]
+    assert root.called("hwclock") == ["-w -u"]
+
+
+def test_small_difference_is_corrected_gently(root: FakeRoot) -> None:
+    now = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime())
+    assert sync(root, now)[1] in ("-n -s -a a.example", "-n -s a.example")
+
+
+def test_server_before_the_build_is_not_believed(root: FakeRoot) -> None:
+    root.write("usr/lib/os-release", "BUILD_EPOCH=1795000000\n")
+    assert sync(root, "Thu Jan 01 00:10:00 UTC 1970") == ["-n -p a.example"]
+    assert sync(root, "<html>") == ["-n -p a.example"] * 2
+
+
+def test_status_screen_says_who_and_how(root: FakeRoot) -> None:
+    root.write("usr/lib/os-release", 'PRETTY_NAME="KubeSolo OS 1"\n')
+    root.write("run/kubesolo/etc/hostname", "node-1\n")
+    root.write("run/kubesolo/address", "eth0 10.0.2.15\n")
+    root.write("run/kubesolo/data", "memory\n")
+    root.write("run/kubesolo/milestones", "payload-exec 5.00\nnode-ready 22.50\n")
+    with background(root, "status-screen") as process:
+        assert process.stdout is not None
+        text = os.read(process.stdout.fileno(), 65536).decode()
+        for part in ("KubeSolo OS 1", "node-1", "10.0.2.15", "node is Ready (since 22 s", "lost at the next"):
+            assert part in text
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert "node-1" in os.read(process.stdout.fileno(), 65536).decode(), "a key draws it again"
+
+
+def test_status_screen_without_a_terminal_does_not_spin(root: FakeRoot) -> None:
+    """Reading ends at once there; real time must pass between two looks."""
+    root.write("run/kubesolo/milestones", "")
+    root.fake("sleep", 'echo slept >>"$ROOT/calls"; read -r _ <>"$ROOT/never"')
+    os.mkfifo(root.path / "never")
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(
+            [
+                root.busybox,
+                "sh",
+                "-c",
+                '. "$ROOT/fakes.sh"; . "$ROOT/fakes/sleep"; . "$1"',
+                "sh",
+                root.path / "usr/lib/kubesolo-os/status-screen",
+            ],
+            env={"ROOT": str(root.path), "PATH": os.defpath},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            timeout=1,
+            check=False,
+        )
+    assert root.calls == ["slept"]
+
+
+def shut_down(root: FakeRoot) -> list[str]:
+    """Run the shutdown script; `kill -1` would be meant for the whole machine."""
+    root.write("fakes/kill", 'kill() { printf "kill %s\\n" "$*" >>"$ROOT/calls"; [ "$1" != -0 ]; }\n')
+    result = root.script("shutdown")
+    assert result.returncode == 0, result.stderr
+    return root.calls
+
+
+def test_shutdown_stops_the_payload_then_unmounts_deepest_first(root: FakeRoot) -> None:
+    root.write("run/kubesolo/run-payload.pid", "4242\n")
+    points = ["/run", "/mnt/data", "/var/lib/kubesolo", "/var/lib/kubelet/pods/x/volumes/y"]
+    root.write("proc/mounts", "".join(f"x {point} ext4 rw 0 0\n" for point in points))
+    root.fake("umount", 'echo "x /run tmpfs rw 0 0" >"$ROOT/proc/mounts"')
+    calls = shut_down(root)
+    assert calls[0] == "kill -TERM 4242"
+    assert "kill -TERM -1" in calls
+    assert calls.index("kill -KILL -1") < calls.index("sync ") < len(calls) - 1
+    assert calls[-1] == "umount /var/lib/kubelet/pods/x/volumes/y /var/lib/kubesolo /mnt/data"
+
+
+def test_shutdown_makes_busy_data_read_only(root: FakeRoot) -> None:
+    root.write("proc/mounts", "x /mnt/data ext4 rw 0 0\n")
+    calls = shut_down(root)
+    assert calls[-1] == "mount -o remount,ro /mnt/data"
