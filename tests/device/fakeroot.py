@@ -13,9 +13,21 @@ from pathlib import Path
 
 from tasks.lib.paths import TOP
 
-LOGGED = (
-    "mount umount modprobe findfs e2fsck resize2fs ip udhcpc hwclock reboot poweroff sync setsid"
-).split()
+LOGGED = [
+    "mount",
+    "umount",
+    "modprobe",
+    "findfs",
+    "e2fsck",
+    "resize2fs",
+    "ip",
+    "udhcpc",
+    "hwclock",
+    "reboot",
+    "poweroff",
+    "sync",
+    "setsid",
+]
 # Logs the call, then does what a test wants the command to do, if anything.
 FAKE = """
 {name}() {{
@@ -38,11 +50,29 @@ sleep() {
     [ ! -e "$ROOT/fakes/sleep" ] || fake_sleep
 }
 """
-FOLDERS = (
-    "proc/sys/kernel/random sys/class/block sys/class/net sys/class/tty/console sys/fs/cgroup/init "
-    "sys/bus/pci/devices dev etc/kubesolo etc/cni/net.d etc/sysctl.d opt/cni/bin run/kubesolo/etc mnt/data "
-    "usr/lib usr/bin usr/sbin sbin bin var/log fakes tmp"
-).split()
+FOLDERS = [
+    "proc/sys/kernel/random",
+    "sys/class/block",
+    "sys/class/net",
+    "sys/class/tty/console",
+    "sys/fs/cgroup/init",
+    "sys/bus/pci/devices",
+    "dev",
+    "etc/kubesolo",
+    "etc/cni/net.d",
+    "etc/sysctl.d",
+    "opt/cni/bin",
+    "run/kubesolo/etc",
+    "mnt/data",
+    "usr/lib",
+    "usr/bin",
+    "usr/sbin",
+    "sbin",
+    "bin",
+    "var/log",
+    "fakes",
+    "tmp",
+]
 
 
 class FakeRoot:

@@ -34,7 +34,7 @@ def test_mounts_what_is_missing(root: FakeRoot) -> None:
 
 
 def test_mounts_nothing_twice(root: FakeRoot) -> None:
-    points = "/proc /sys /dev /run /tmp /dev/pts /dev/shm /sys/fs/cgroup".split()
+    points = ["/proc", "/sys", "/dev", "/run", "/tmp", "/dev/pts", "/dev/shm", "/sys/fs/cgroup"]
     root.write("proc/mounts", "".join(f"x {point} y rw 0 0\n" for point in points))
     assert root.stage("00-early-mount").returncode == 0
     assert root.called("mount") == ["--make-rshared /"]

@@ -139,7 +139,8 @@ def test_payload_is_restarted_with_back_off(root: FakeRoot) -> None:
 def test_back_off_starts_again_after_a_healthy_minute(root: FakeRoot) -> None:
     only_back_off_is_quick(root)
     payload = """
-        [ ! -e "$0.4" ] || { read -r up _ <"${0%/usr/*}/proc/uptime"; echo "$((${up%.*} + 61)).00" >"${0%/usr/*}/proc/uptime"; }
+        up=${0%/usr/*}/proc/uptime
+        [ ! -e "$0.4" ] || { read -r now _ <"$up"; echo "$((${now%.*} + 61)).00" >"$up"; }
         i=1; while [ -e "$0.$i" ]; do i=$((i + 1)); done; : >"$0.$i"
     """
     process = supervise(root, payload, LOG_SECONDS="3600")
