@@ -22,7 +22,7 @@ from tasks.lib.paths import BUILD
 
 OPTIONS = (
     {"name": "process", "short": "n", "long": "process", "type": int, "default": 0,
-     "help": "how many tasks run side by side [default: number of cores]"},
+     "help": "how many tasks run side by side [default: number of cores + 1]"},
     {"name": "always", "short": "a", "long": "always-execute", "type": bool, "default": False,
      "help": "run tasks even when they are up to date"},
     {"name": "keep_going", "short": "c", "long": "continue", "type": bool, "default": False,
@@ -66,7 +66,7 @@ class Plugin(GraphCommand):
             reporter,
             keep_going=keep_going,
             always=always,
-            slots=process or len(os.sched_getaffinity(0)),
+            slots=process or len(os.sched_getaffinity(0)) + 1,  # one more: downloads wait for the network
             lock=self._lock,
         )
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,8 +46,8 @@ class Recipes:
             digest = (digests.of(name) or "").rpartition(":")[2] + _doubt(path)
             module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
             self._modules[module] = (name, digest)
-        packages = digests.of("pyproject.toml") or ""
-        state = [FORMAT, packages, sorted((module, held[1]) for module, held in self._modules.items())]
+        self._packages = digests.of("pyproject.toml") or ""
+        state = [FORMAT, self._packages, sorted((module, held[1]) for module, held in self._modules.items())]
         self._key = hashlib.sha256(json.dumps(state).encode()).hexdigest()
         self._known: dict[str, Any] = memory.recipes("recipes") or {}
         if self._known.get("key") != self._key:
@@ -95,8 +96,28 @@ class Recipes:
             seen.add((module, name))
             stack.extend(self._reached(module, summary, name))
         parts = {f"{module}:{name}": self._text(module, name)[:16] for module, name in sorted(seen)}
-        parts.update({package: version for package in sorted(external) if (version := _version(package))})
+        parts.update(
+            {package: version for package in sorted(external) if (version := self._version(package))}
+        )
         return parts
+
+    def _version(self, package: str) -> str:
+        """The installed version of the distribution that provides an imported package, "" for the library's.
+
+        Looked up once for each content of pyproject.toml, as asking for it takes a tenth of a second.
+        """
+        if package in sys.stdlib_module_names:
+            return ""
+        known = self._memory.recipes("packages") or {}
+        if known.get("key") != self._packages:
+            known = {"key": self._packages}
+        if package not in known:
+            from importlib import metadata
+
+            names = sorted(set(metadata.packages_distributions().get(package, [])))
+            known[package] = ",".join(f"{name}-{metadata.version(name)}" for name in names)
+            self._memory.save_recipes("packages", known)
+        return str(known[package])
 
     def _text(self, module: str, name: str) -> str:
         entry = self._summaries[module]["names"].get(name)
@@ -132,22 +153,3 @@ class Recipes:
 def _doubt(path: Path) -> str:
     """Unlike anything else when a module changed after we started: what was imported is not known then."""
     return f"+{time.time_ns()}" if path.lstat().st_ctime_ns > STARTED_NS else ""
-
-
-@functools.cache
-def _version(package: str) -> str:
-    """The installed version of the distribution that provides an imported package, "" for the library's."""
-    import sys
-    from importlib import metadata
-
-    if package in sys.stdlib_module_names:
-        return ""
-    names = _providers().get(package, [])
-    return ",".join(f"{name}-{metadata.version(name)}" for name in sorted(set(names)))
-
-
-@functools.cache
-def _providers() -> Any:
-    from importlib import metadata
-
-    return metadata.packages_distributions()

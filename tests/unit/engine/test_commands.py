@@ -1,0 +1,234 @@
+"""The commands around a run, and what a run prints."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import time
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tests.unit.engine.project import Project
+
+DODO = """
+def copy(b: Build) -> None:
+    b.note("copying")
+    for number in range(5):
+        b.progress(number * 1000, 5000, "B")
+        time.sleep(0.06)
+    b.out.write_text((TOP / "in.txt").read_text())
+
+def join(b: Build) -> None:
+    b.out.write_text("".join(path.read_text() for path in (BUILD / "one", BUILD / "two")))
+
+def task_all():
+    inputs = ["in.txt"]
+    yield artifact("one", doc="the first", build=copy, targets=[BUILD / "one"], files=inputs, group="sources")
+    yield artifact("two", doc="the second", build=copy, targets=[BUILD / "two"], files=inputs)
+    yield artifact("joined", doc="both", build=join, targets=[TOP / "output/joined"],
+                   files=[BUILD / "one", BUILD / "two"], values={"os": {"version": "1"}}, group="products")
+
+DOIT_CONFIG = {"default_tasks": ["joined"]}
+"""
+
+
+@pytest.fixture
+def joined(project: Project) -> Project:
+    project.dodo(DODO)
+    project.write("in.txt", "text")
+    return project
+
+
+def test_list_groups_tasks_and_shows_commands(joined: Project) -> None:
+    out = joined.run("list").stdout
+    blocks = {block.splitlines()[0]: block for block in out.split("\n\n") if block.strip()}
+    assert list(blocks) == ["products", "parts", "sources", "commands"]
+    assert re.search(r"joined +both", blocks["products"])
+    assert re.search(r"why +say which input", blocks["commands"])
+    assert joined.run("list", "--names").stdout.splitlines()[:3] == ["one", "two", "joined"]
+
+
+def test_table_at_the_end(joined: Project) -> None:
+    out = joined.run().stdout
+    assert re.search(r"^joined +8 B +0\.\d\d s +output/joined$", out, re.M)
+    assert re.search(r"^one: never made in this checkout$", out, re.M)
+    assert joined.run().stdout == "nothing to do: output/joined is up to date\n"
+
+
+def test_quiet_and_verbose(joined: Project) -> None:
+    assert joined.run("-q").stdout == ""
+    joined.write("in.txt", "other")
+    out = joined.run("-v").stdout
+    assert "one:   input in.txt changed" in out
+    assert "one: copying" in out
+    assert joined.run("-q", "--always-execute", "one").stdout == ""
+
+
+def test_independent_tasks_run_side_by_side(joined: Project) -> None:
+    joined.dodo("""
+def meet(mine, other, b: Build) -> None:
+    os.mkdir(TOP / mine)
+    deadline = time.monotonic() + 10
+    while not os.path.exists(TOP / other):
+        assert time.monotonic() < deadline, "the other one does not run"
+        time.sleep(0.01)
+    b.out.write_text("met")
+
+def task_all():
+    yield artifact("left", doc="", build=partial(meet, "l", "r"), targets=[BUILD / "left"])
+    yield artifact("right", doc="", build=partial(meet, "r", "l"), targets=[BUILD / "right"])
+""")
+    joined.run("-n", "2")
+
+
+def test_one_at_a_time(joined: Project) -> None:
+    joined.dodo("""
+def alone(b: Build) -> None:
+    os.mkdir(TOP / "taken")
+    time.sleep(0.05)
+    os.rmdir(TOP / "taken")
+    b.out.write_text("alone")
+
+def task_all():
+    for name in "abc":
+        yield artifact(name, doc="", build=alone, targets=[BUILD / name])
+""")
+    joined.run("-n", "1")
+
+
+def test_live_lines_on_a_terminal(joined: Project) -> None:
+    main, side = pty.openpty()
+    env = {**joined.environment(), "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    child = subprocess.Popen(joined.command(), cwd="/", env=env, stdin=side, stdout=side, stderr=side)
+    os.close(side)
+    data = b""
+    while select.select([main], [], [], 20)[0]:
+        try:
+            chunk = os.read(main, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        data += chunk
+    os.close(main)
+    assert child.wait(timeout=10) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode())
+    assert re.search(r"one +━+ +\d+%  \d\.\d kB of 5\.0 kB +\d\.\d\d s", text), text
+    assert "joined: done" in text
+    assert data.count(b"\x1b[?25l") == data.count(b"\x1b[?25h") == 1, "the cursor must come back"
+
+
+def test_info(joined: Project) -> None:
+    joined.run()
+    out = joined.run("info", "output/joined").stdout
+    assert "state: up-to-date" in out
+    assert "recipe: dodo.join" in out
+    assert 'os = {"version": "1"}' in out
+    assert re.search(r"build/one: mode 0644 sha256 [0-9a-f]{12}", out)
+
+
+def test_graph(joined: Project) -> None:
+    assert '"one" -> "joined";' in joined.run("graph").stdout
+    file = joined.top / "graph.svg"
+    joined.run("graph", "-o", str(file), "joined")
+    assert joined.run("graph", "--svg", "joined").stdout == file.read_text()
+    tree = ET.fromstring(file.read_text())
+    texts = [element.text for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert sorted(text or "" for text in texts) == ["joined", "one", "two"]
+
+
+def test_clean_task(joined: Project) -> None:
+    joined.run()
+    assert "would remove" in joined.run("clean", "--dry-run", "one").stdout
+    assert (joined.top / "build/one").exists()
+    joined.run("clean", "one")
+    assert not (joined.top / "build/one").exists()
+    assert (joined.top / "build/two").exists()
+    out = joined.run().stdout
+    assert "one: done" in out
+    assert "two: done" not in out
+
+
+def test_clean_all_keeps_the_cache_unless_told(joined: Project) -> None:
+    joined.run()
+    cache = joined.top.parent / "cache/kubesolo-os"
+    for name in ("objects", "venv"):
+        (cache / name).mkdir(parents=True)
+    joined.run("clean", "--all")
+    assert not (joined.top / "output").exists()
+    assert [path.name for path in (joined.top / "build").iterdir()] == [".lock"]
+    assert (cache / "objects").exists()
+    joined.run("clean", "--all", "--cache")
+    assert not (cache / "objects").exists()
+    assert (cache / "venv").exists()
+    assert "joined: done" in joined.run().stdout
+
+
+def test_forget(joined: Project) -> None:
+    joined.run()
+    joined.run("forget", "one")
+    out = joined.run().stdout
+    assert "one: done" in out
+    assert "joined: done" not in out
+
+
+def test_help(joined: Project) -> None:
+    for arguments in (["help"], ["--help"]):
+        out = joined.run(*arguments).stdout
+        assert "commands:" in out
+        assert "-n N" in out
+    assert joined.run("clean", "--help").stdout == joined.run("help", "clean").stdout
+    assert "--cache" in joined.run("help", "clean").stdout
+
+
+def test_ci_cache_key(joined: Project) -> None:
+    def key() -> str:
+        lines = joined.run("ci-cache-key").stdout.splitlines()
+        return next(line for line in lines if line.startswith("key="))
+
+    first = key()
+    joined.run()
+    assert key() == first
+    joined.write("in.txt", "other")
+    second = key()
+    assert second != first
+    joined.dodo(DODO.replace('"version": "1"', '"version": "2"'))
+    assert key() not in (first, second)
+    out = joined.run("ci-cache-key", "--github").stdout
+    assert f"paths<<END\n{joined.top}/build\n{joined.top}/output\n" in out
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_bash_completion(joined: Project) -> None:
+    script = joined.run("completion", "bash").stdout
+    joined.write("doit", f'#!/bin/sh\nexec {joined.command()[0]} "{joined.command()[1]}" "$@"\n', mode=0o755)
+    words = f"""{script}
+COMP_WORDS=(./doit jo); COMP_CWORD=1; _kubesolo_os_doit; echo "${{COMPREPLY[@]}}"
+COMP_WORDS=(./doit wh); COMP_CWORD=1; _kubesolo_os_doit; echo "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(
+        ["bash", "-c", words],
+        cwd=joined.top,
+        env=joined.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["joined", "why"], done.stderr
+
+
+def test_two_runs_at_once_queue(joined: Project) -> None:
+    first = joined.spawn()
+    time.sleep(0.2)
+    second = joined.spawn()
+    outs = [child.communicate(timeout=30)[0] for child in (first, second)]
+    assert first.returncode == second.returncode == 0
+    done = "".join(outs)
+    assert done.count("joined: done") == 1
+    assert "nothing to do" in done
+    assert "waiting for process" in done
