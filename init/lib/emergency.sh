@@ -36,8 +36,8 @@ offer_shell() {
     PS1='kubesolo-emergency# ' TERM=linux HOME=/ ENV='' setsid sh -c 'exec sh -i <"$0" >>"$0" 2>&1' "$1" &
     printf '%s\n' "$!" >>"$left.pids"
     wait $! || :
-    # Gone when another console was quicker.
-    [ ! -p "$left" ] || echo left >"$left"
+    # Opened for both, as there may be no reader any more: another console was quicker.
+    echo left 1<>"$left"
 }
 
 close_shells() {
