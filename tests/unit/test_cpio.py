@@ -21,7 +21,7 @@ def sample() -> Tree:
 
 
 def read(member: ArchiveEntry) -> bytes:
-    return b"".join(member.get_blocks())  # type: ignore[no-untyped-call]
+    return b"".join(member.get_blocks())
 
 
 def packed(tree: Tree) -> bytes:
