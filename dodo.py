@@ -14,7 +14,8 @@ from tasks.addons import task_image_coredns, task_image_pause
 from tasks.userland import task_userland
 from tasks.rootfs import task_rootfs, task_rootfs_overlay, task_rootfs_payload
 from tasks.initramfs import task_initramfs, task_initramfs_drivers
-from tasks.iso import task_efi_image, task_iso, task_media_parts
+from tasks.parts import task_parts
+from tasks.iso import task_efi_image, task_iso
 from tasks.stub import task_stub
 from tasks.testimages import task_test_images
 

@@ -6,34 +6,19 @@ from functools import partial
 from pathlib import Path
 
 from tasks import initramfs, rootfs, userland
-from tasks import sources as source_tasks
 from tasks.kernel import Files
-from tasks.lib import bootmenu, fat, grub, iso, sources, tools
+from tasks.lib import bootmenu, fat, grub, iso, tools
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
 from tasks.lib.hybrid import make_hybrid
-from tasks.lib.licences import package_parts
 from tasks.lib.paths import BUILD, OUTPUT
-from tasks.lib.release import (
-    ARCHITECTURE,
-    NAME,
-    Part,
-    checksums,
-    digest,
-    file_name,
-    manifest,
-    parts_text,
-    read_parts,
-)
+from tasks.lib.release import ARCHITECTURE, NAME, Part, checksums, digest, file_name, manifest, read_parts
 from tasks.lib.tree import Tree
+from tasks.parts import BOOT_SET, MEDIA, payload_parts
 
 EFI_IMAGE = BUILD / "efi.img"
-MEDIA_PARTS = BUILD / "media.parts.json"
 CHECKSUMS = OUTPUT / "SHA256SUMS"
 MANIFEST = OUTPUT / "manifest.json"
-BOOT_SET = "boot"
-# The packages of the boot set whose files are on the media; the others only help to make them.
-LOADERS = ("isolinux", "syslinux-common", "grub-efi-amd64-bin")
 ISOLINUX = "usr/lib/ISOLINUX"
 ISOLINUX_MODULES = "usr/lib/syslinux/modules/bios"
 ESP_LABEL = "KSOLOEFI"
@@ -83,8 +68,10 @@ def build_iso(provider: str, name: str, b: Build) -> None:
     config = load_config()
     image, sums, description = b.outs
     write_iso(provider, image)
-    parts = [*read_parts(MEDIA_PARTS), *read_parts(userland.PARTS), *own_parts(provider)]
-    description.write_text(manifest(name, config.os.version, config.os.epoch, image, parts))
+    parts = [part for listing in listings(provider) for part in read_parts(listing)]
+    description.write_text(
+        manifest(name, config.os.version, config.os.epoch, image, [*parts, *own_parts(provider)])
+    )
     sums.write_text(checksums([(name, image), (MANIFEST.name, description)]))
 
 
@@ -93,19 +80,16 @@ def build_stub_iso(b: Build) -> None:
     write_iso("stub", b.out)
 
 
+def listings(provider: str) -> list[Path]:
+    """What says where the parts come from."""
+    return [MEDIA, userland.PARTS, payload_parts(provider)]
+
+
 def own_parts(provider: str) -> list[Part]:
     """The files on the medium that were built here."""
     version = load_config().os.version
     files = {"kubesolo-os.gz": initramfs.initramfs(provider), **rootfs.layers(provider)}
     return [Part(name, "file", version, "this repository", digest(path), "") for name, path in files.items()]
-
-
-def build_media_parts(flavour: str, b: Build) -> None:
-    """The packages that the kernel and the boot loaders come from."""
-    kernel = sources.fetch_set(f"kernel-{flavour}", b.progress, b.note)
-    real = [package.name for package, _ in kernel if package.name.startswith("linux-image-6")]
-    loaders = sources.fetch_set(BOOT_SET, b.progress, b.note)
-    b.out.write_text(parts_text([*package_parts(kernel, real), *package_parts(loaders, LOADERS)]))
 
 
 def media_files(provider: str) -> list[Path]:
@@ -127,18 +111,6 @@ def task_efi_image() -> dict[str, object]:
     )
 
 
-def task_media_parts() -> dict[str, object]:
-    """Where kernel and boot loaders come from."""
-    flavour = load_config().kernel.flavour
-    return artifact(
-        "media-parts",
-        doc="versions and licences of kernel and boot loaders, for the manifest",
-        build=partial(build_media_parts, flavour),
-        targets=[MEDIA_PARTS],
-        files=[source_tasks.listing(f"kernel-{flavour}"), source_tasks.listing(BOOT_SET)],
-    )
-
-
 def task_iso() -> dict[str, object]:
     """The ISO."""
     config = load_config()
@@ -148,7 +120,7 @@ def task_iso() -> dict[str, object]:
         doc=f"output/{name}: boots from CD and USB, BIOS and UEFI",
         build=partial(build_iso, config.payload.provider, name),
         targets=[OUTPUT / name, CHECKSUMS, MANIFEST],
-        files=[*media_files(config.payload.provider), MEDIA_PARTS, userland.PARTS],
+        files=[*media_files(config.payload.provider), *listings(config.payload.provider)],
         values={"epoch": config.os.epoch, "version": config.os.version},
         tools=[BOOT_SET],
         group="products",

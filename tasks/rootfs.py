@@ -23,7 +23,7 @@ OVERLAY = BUILD / "overlay.squashfs"
 
 # Measured by ./doit bench: zstd is read many times faster than xz, xz is a sixth smaller.
 COMPRESSION = {
-    "root": Compression("zstd", 19, 256),
+    "root": Compression("zstd", 19, 1024),
     "payload": Compression("zstd", 19, 1024),
     "overlay": Compression("zstd", 15, 128),
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks import initramfs, rootfs
-from tasks.iso import BOOT_SET, build_stub_iso, media_files
+from tasks.iso import build_stub_iso, media_files
 from tasks.lib.config import load_config
 from tasks.lib.engine import artifact
 from tasks.lib.paths import BUILD
 from tasks.lib.release import ARCHITECTURE
+from tasks.parts import BOOT_SET
 
 PROVIDER = "stub"
 ISO = BUILD / f"kubesolo-os-stub-{ARCHITECTURE}.iso"
