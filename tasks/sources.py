@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from tasks.lib import sources
+from tasks.lib.config import Config, load_config
 from tasks.lib.engine import Build, artifact
-from tasks.lib.lock import load_lock
+from tasks.lib.errors import BuildError
+from tasks.lib.lock import Lock, load_lock
 from tasks.lib.paths import BUILD
 
 
@@ -26,9 +28,22 @@ def fetch(set_name: str, b: Build) -> None:
     b.out.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
+def check_agreement(config: Config, lock: Lock) -> None:
+    """Raise BuildError when versions.toml asks for what versions.lock does not have."""
+    complaint = ""
+    if config.debian.suite != lock.suite:
+        complaint = f"suite {config.debian.suite}, versions.lock has {lock.suite}"
+    for name, wanted in config.packages.items():
+        if missing := set(wanted.names).difference(lock.sets.get(name, ())):
+            complaint = f"{', '.join(sorted(missing))} in package set {name}, versions.lock has not"
+    if complaint:
+        raise BuildError(f"versions.toml wants {complaint}", "run ./doit lock")
+
+
 def task_sources() -> Iterator[dict[str, object]]:
     """Download the locked packages."""
     lock = load_lock()
+    check_agreement(load_config(), lock)
     for name in lock.sets:
         members = lock.members(name)
         size = sum(package.size for package in members) / 1e6

@@ -1,0 +1,201 @@
+"""Every key of versions.toml and every kind of input in turn: exactly what depends on it becomes stale."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doit.control import TaskControl
+from doit.loader import generate_tasks
+from doit.task import Task
+
+from tasks.lib import config, lock, tools
+from tasks.lib.engine.loader import connect
+from tasks.lib.engine.records import artifact_of
+from tasks.lib.errors import BuildError
+from tasks.lib.paths import TOP
+
+VERSIONS = (TOP / "versions.toml").read_text()
+LOCK = (TOP / "versions.lock").read_text()
+
+
+def load_tasks() -> dict[str, Task]:
+    """The graph as dodo.py describes it now."""
+    dodo = importlib.import_module("dodo")
+    tasks: list[Task] = []
+    for name, creator in vars(dodo).items():
+        if name.startswith("task_") and inspect.isfunction(creator):
+            tasks.extend(generate_tasks(name.removeprefix("task_"), creator(), creator.__doc__))
+    connect(tasks)
+    graph: dict[str, Task] = TaskControl(tasks).tasks
+    return graph
+
+
+def described(graph: dict[str, Task]) -> dict[str, Any]:
+    """All that a task's record is compared with, except for content of files and code."""
+    found = {}
+    for name, task in graph.items():
+        spec = artifact_of(task)
+        assert spec is not None
+        digests = [tools.digest(tool) for tool in spec.tools]
+        found[name] = (spec.inputs, spec.targets, spec.values, digests, getattr(spec.build, "args", ()))
+    return found
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    return {name for name in {*before, *after} if before.get(name) != after.get(name)}
+
+
+class Sources:
+    """The graph under other versions.toml and versions.lock files."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self._versions = folder / "versions.toml"
+        self._lock = folder / "versions.lock"
+        self._versions.write_text(VERSIONS)
+        self._lock.write_text(LOCK)
+        monkeypatch.setattr(config, "CONFIG", self._versions)
+        monkeypatch.setattr(lock, "LOCK", self._lock)
+        self._before = described(load_tasks())
+
+    def stale(self, versions: str = VERSIONS, locked: str = LOCK) -> set[str]:
+        """Which tasks are described otherwise with these texts."""
+        self._versions.write_text(versions)
+        self._lock.write_text(locked)
+        return changed(self._before, described(load_tasks()))
+
+
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sources:
+    return Sources(monkeypatch, tmp_path)
+
+
+def edited(key: str, value: str) -> str:
+    """versions.toml with another value of one key."""
+    section, _, name = key.rpartition(".")
+    head, found, rest = VERSIONS.partition(f"[{section}]\n")
+    assert found, section
+    text, count = re.subn(rf"^{name} = (\[[^\]]*\]|.*)$", f"{name} = {value}", rest, count=1, flags=re.M)
+    assert count == 1, key
+    return head + found + text
+
+
+# What a key has to do with directly; what is made from that follows by content.
+UNDATED = {"kernel-audit", "parts-media", "parts-payload"}  # nothing of theirs has a date
+OF_FLAVOUR = {
+    "initramfs-drivers", "iso", "iso-stub", "kernel", "kernel-audit", "modules", "parts-media", "rootfs",
+}  # fmt: skip
+# With the stub as the product's payload, the tests' stub tasks are the product's, under other names.
+OF_PAYLOAD = {
+    "initramfs", "initramfs-stub", "iso", "parts-payload", "payload", "payload-stub", "payload-upstream",
+    "rootfs-payload-upstream",
+}  # fmt: skip
+KEYS: dict[str, tuple[str, set[str]]] = {
+    "os.version": ('"9.9.9"', {"iso", "iso-stub", "rootfs-overlay"}),
+    "debian.drift": ('"forbid"', set()),
+    "debian.snapshots": ('["http://mirror.example/debian"]', set()),
+    "payload.provider": ('"stub"', OF_PAYLOAD),
+    "kernel.flavour": ('"cloud"', OF_FLAVOUR),
+}
+# These come into a build through versions.lock alone: until it agrees, there is no build.
+RELOCK = {"debian.suite": '"forky"'} | {
+    f"packages.{name}.names": '["cowsay"]' for name in tomllib.loads(VERSIONS)["packages"]
+}
+# There is one provider only; `depends` is for ./doit lock.
+NOT_TRIED = {
+    "userland.provider",
+    "kernel.provider",
+    *(f"packages.{name}.depends" for name in ("kernel-default", "kernel-cloud", "catatonit")),
+}
+
+
+def test_every_key_is_in_the_table() -> None:
+    found = set()
+    for section, keys in tomllib.loads(VERSIONS).items():
+        for key, value in keys.items():
+            found |= (
+                {f"{section}.{key}.{name}" for name in value}
+                if isinstance(value, dict)
+                else {f"{section}.{key}"}
+            )
+    assert found == {"os.epoch", *KEYS, *RELOCK, *NOT_TRIED}
+
+
+def test_keys_of_versions_toml(sources: Sources) -> None:
+    assert sources.stale() == set()
+    for key, (value, expected) in KEYS.items():
+        assert sources.stale(edited(key, value)) == expected, key
+
+
+def test_date_of_everything(sources: Sources) -> None:
+    expected = {name for name in load_tasks() if not name.startswith("sources-")} - UNDATED
+    assert sources.stale(edited("os.epoch", "1795219201")) == expected
+
+
+def test_lock_that_does_not_agree(sources: Sources) -> None:
+    for key, value in RELOCK.items():
+        with pytest.raises(BuildError, match=r"versions.lock has.*run ./doit lock"):
+            sources.stale(edited(key, value))
+
+
+USERS_OF_TOOLS = {
+    "boot": {"efi-image", "iso", "iso-stub"},
+    "tools": {
+        "efi-image", "initramfs", "initramfs-drivers", "initramfs-stub", "modules", "rootfs", "rootfs-overlay",
+        "rootfs-payload-stub", "rootfs-payload-upstream",
+    },
+}  # fmt: skip
+
+
+def test_packages_of_the_lock(sources: Sources) -> None:
+    """A new build of one package that only one set has."""
+    sets: dict[str, list[str]] = json.loads(LOCK)["sets"]
+    for name, members in sets.items():
+        others = {member for other, found in sets.items() if other != name for member in found}
+        package = next(member for member in members if member not in others)
+        document = json.loads(LOCK)
+        for record in document["packages"]:
+            if record["name"] == package:
+                record["sha256"] = "0" * 64
+        expected = {f"sources-{name}"} | USERS_OF_TOOLS.get(name, set())
+        assert sources.stale(locked=json.dumps(document)) == expected, name
+
+
+FOLDERS = {
+    "init/init": {"initramfs", "initramfs-stub"},
+    "init/stages/50-network.sh": {"initramfs", "initramfs-stub"},
+    "init/lib/log.sh": {"initramfs", "initramfs-stub"},
+    "overlay/etc/inittab": {"rootfs-overlay"},
+    "overlay/usr/lib/kubesolo-os/functions.sh": {"rootfs-overlay"},
+    "kernel/audit.toml": {"kernel-audit"},
+    "kernel/default.modules": {"modules"},
+    "kernel/initramfs.modules": {"modules"},
+    "payload/main.go": {"payload"},
+    "payload/go.sum": {"payload"},
+    "payload/stub/kubesolo": {"payload-stub"},
+    "payload/images/coredns/main.go": {"image-coredns"},
+    "tasks/userland.toml": {"userland"},
+    "tests/images/nginx/nginx.conf": {"test-images"},
+    "README.md": set(),
+    "docs/design.md": set(),
+    "tests/unit/test_dependence.py": set(),
+    ".ci/run": set(),
+}
+
+
+def test_files() -> None:
+    graph = load_tasks()
+    for file, expected in FOLDERS.items():
+        assert (TOP / file).exists(), file
+        users = {
+            name
+            for name, task in graph.items()
+            if any(f"{file}/".startswith(f"{path}/") for path in task.file_dep)
+        }
+        assert users == expected, file
