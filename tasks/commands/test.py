@@ -25,6 +25,7 @@ class Plugin(GraphCommand):
     doc_purpose = "run linters, unit, device and VM tests (pytest); builds what they test"
     doc_usage = "[PYTEST ARGUMENTS]"
     doc_description = DESCRIPTION  # type: ignore[assignment]
+    raw_arguments = True
     selection: tuple[str, ...] = ("-m", "not long")
 
     def parse_execute(self, in_args: list[str]) -> int:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from tasks.lib.errors import BuildError
 
@@ -21,10 +21,21 @@ PR_SET_PDEATHSIG = 1
 TAIL_BYTES = 4000
 FULL_BYTES = 16_000_000
 
-_log: list[IO[str]] = []
+
+class Log(Protocol):
+    """What log_to() needs of a stream."""
+
+    def write(self, text: str, /) -> object:
+        """Take some text."""
+
+    def flush(self) -> object:
+        """Let it be seen."""
 
 
-def log_to(stream: IO[str]) -> None:
+_log: list[Log] = []
+
+
+def log_to(stream: Log) -> None:
     """From now on write every command and its error output to `stream`, a task's log."""
     _log[:] = [stream]
 

@@ -147,10 +147,10 @@ def test_lock_that_does_not_agree(sources: Sources) -> None:
 USERS_OF_TOOLS = {
     "boot": {"efi-image", "iso", "iso-stub"},
     "tools": {
-        "efi-image", "initramfs", "initramfs-drivers", "initramfs-stub", "modules", "rootfs", "rootfs-overlay",
-        "rootfs-payload-stub", "rootfs-payload-upstream",
+        *("efi-image", "initramfs", "initramfs-drivers", "initramfs-stub", "modules"),
+        *("rootfs", "rootfs-overlay", "rootfs-payload-stub", "rootfs-payload-upstream"),
     },
-}  # fmt: skip
+}
 
 
 def test_packages_of_the_lock(sources: Sources) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -71,7 +72,9 @@ class Database(SqliteDB):
         return conn
 
     def _refusal(self, error: sqlite3.Error) -> BuildError:
-        return BuildError(f"{self.name}: {error}", "free some space, or look who else has it open")
+        foreign = not os.access(self.name, os.W_OK)
+        hint = "an earlier run was made by another user" if foreign else "is the disk full?"
+        return BuildError(f"{self.name}: {error}", hint)
 
     def commit(self) -> None:
         """Write what is pending to the disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getopt
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+from doit.cmd_base import Command
 from doit.cmdparse import CmdParseError
 from doit.doit_cmd import DoitMain
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
@@ -62,11 +64,20 @@ class Main(DoitMain):
             cmds=commands,
             opt_vals={},
         )
-        return int(command.parse_execute(self.process_args(arguments)) or 0)
+        if not getattr(command, "raw_arguments", False):
+            arguments = permuted(command, arguments)
+        return int(command.parse_execute(arguments) or 0)
 
-    def process_args(self, cmd_args: list[str]) -> list[str]:
-        """Arguments are for the command alone; doit would take `name=value` out."""
-        return cmd_args
+
+def permuted(command: Command, arguments: list[str]) -> list[str]:
+    """The arguments with all options first, as doit stops at the first that is none."""
+    parser = command.cmdparser
+    try:
+        options, names = getopt.gnu_getopt(arguments, parser.get_short(), parser.get_long())
+    except getopt.GetoptError:
+        return arguments  # doit says what is wrong
+    front = [word for option, value in options for word in ([option, value] if value else [option])]
+    return [*front, "--", *names] if any(name.startswith("-") for name in names) else [*front, *names]
 
 
 def _first_separator(arguments: list[str]) -> int:

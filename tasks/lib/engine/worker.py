@@ -23,6 +23,7 @@ from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP
 
 PROGRESS_PERIOD_S = 0.1
+VERBOSE_LINES = 100
 
 
 class Stopped(BaseException):
@@ -47,6 +48,22 @@ class Pipe:
             data = json.dumps(message).encode() + b"\n"
             while data:
                 data = data[os.write(self._descriptor, data) :]
+
+
+class Log:
+    """Where commands and their output go: the log file, and the user in verbose mode."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    def write(self, text: str) -> None:
+        """Write to the file and send to the run."""
+        sys.stderr.write(text)
+        for line in text.splitlines()[-VERBOSE_LINES:]:
+            self._pipe.send({"log": line})
+
+    def flush(self) -> None:
+        """The file is line buffered, the pipe not at all."""
 
 
 def log_path(name: str) -> Path:
@@ -121,7 +138,7 @@ def _work(task: Task, pipe: Pipe) -> int:
     try:
         log = log_path(task.name)
         _redirect(log)
-        process.log_to(sys.stderr)
+        process.log_to(Log(pipe))
         spec = artifact_of(task)
         pipe.send({"result": make(spec, pipe.send) if spec else _plain(task)})
     except BuildError as error:

@@ -232,3 +232,21 @@ def test_two_runs_at_once_queue(joined: Project) -> None:
     assert done.count("joined: done") == 1
     assert "nothing to do" in done
     assert "waiting for process" in done
+
+
+def test_options_after_the_task(joined: Project) -> None:
+    assert joined.run("joined", "-q", "-n", "1").stdout == ""
+    assert "would remove" in joined.run("clean", "one", "--dry-run").stdout
+
+
+def test_verbose_shows_commands_and_their_output(joined: Project) -> None:
+    joined.dodo("""
+def shell(b: Build) -> None:
+    run(["sh", "-c", "echo some output >&2; echo x > $0", b.out])
+
+def task_shell():
+    return artifact("shell", doc="", build=shell, targets=[BUILD / "shell"])
+""")
+    out = joined.run("-v", "shell").stdout
+    assert "shell: $ sh -c 'echo some output" in out
+    assert "shell: some output" in out
