@@ -14,6 +14,7 @@ from tasks.lib.kmod import (
     module_name,
     parse_module,
     softdep_words,
+    unsigned,
     with_softdeps,
 )
 from tests.unit.kernel_objects import FOLDER, MODULES, RELEASE, kernel_tree, ko
@@ -42,6 +43,14 @@ def test_every_packing_is_read_and_damage_is_named() -> None:
             decompress(path, b"no archive")
     with pytest.raises(BuildError, match=r"kernel/a\.ko: not an ELF object"):
         parse_module("kernel/a.ko", b"no object")
+
+
+def test_signature_is_taken_off() -> None:
+    data = MODULES["lib/crc16"]
+    signature = b"s" * 300
+    header = bytes([0, 0, 2, 0, 0, 0, 0, 0]) + len(signature).to_bytes(4)
+    assert unsigned(data + signature + header + b"~Module signature appended~\n") == data
+    assert unsigned(data) == data
 
 
 def test_module_information() -> None:
