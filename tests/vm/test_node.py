@@ -21,9 +21,9 @@ from tests.vm.conftest import Start
 from tests.vm.node import API, READY, connect, marker_seen, stretched, wait_booted, wait_milestones
 
 DISK_MIB = 2048
-MACHINE_SECONDS = 840
-BOOT_SECONDS = 90
-READY_SECONDS = 240
+MACHINE_SECONDS = 1800
+BOOT_SECONDS = 60
+READY_SECONDS = 150
 POD_SECONDS = 120
 READ_ONLY = "Read-only file system"
 WEB = "/apis/apps/v1/namespaces/default/deployments/web"
