@@ -11,25 +11,18 @@ partition_is_optional() {
 }
 
 # Sets FOUND to the data partition's device. Waits up to 30 s; when it is optional, only until no block
-# device has appeared for 2 s. /init noted when it saw which devices.
+# device has appeared for 2 s.
 wait_for_partition() {
     read_uptime
     deadline=$((NOW + 3000))
     changed=$NOW
     known=
-    if read -r seen known 2>/dev/null <"$STATE/block-devices"; then
-        changed=$seen
-    fi
-    searched=
     while :; do
         list_block_devices
         devices=${BLOCK_DEVICES# }
         if [ "$devices" != "$known" ]; then
             known=$devices
             changed=$NOW
-        fi
-        if [ "$devices" != "$searched" ]; then
-            searched=$devices
             find_partition "$KUBESOLO_DATA"
             [ -z "$FOUND" ] || return 0
         fi

@@ -99,14 +99,6 @@ def test_missing_partition_on_removable_media_means_memory(root: FakeRoot) -> No
     assert root.read("run/kubesolo/data") == "memory\n"
 
 
-def test_the_wait_counts_from_when_init_saw_the_last_device(root: FakeRoot) -> None:
-    medium(root, "removable")
-    root.block_device("sr0")
-    root.write("run/kubesolo/block-devices", "250 sr0\n")
-    assert run(root).returncode == 0
-    assert uptime(root) == 5.0
-
-
 def test_late_disk_is_found(root: FakeRoot, data_disk: Path) -> None:
     """A device that appears within 2 s of the last one starts the wait again."""
     medium(root, "removable")
