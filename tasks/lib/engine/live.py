@@ -10,10 +10,11 @@ from doit.task import Task
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.reporter import NORMAL, Reporter, is_warning
-from tasks.lib.engine.text import seconds_text, size_text
+from tasks.lib.engine.text import size_text, whole_seconds
 from tasks.lib.errors import BuildError
 
 BAR_WIDTH = 20
@@ -48,7 +49,7 @@ class Line:
             left = self.expected - elapsed
         else:
             return ""
-        return f"{seconds_text(left) if left >= 10 else f'{max(left, 0):.0f} s'} left" if left > 0 else ""
+        return f"{whole_seconds(left)} left" if left > 0 else ""
 
 
 def _amount(value: float, unit: str) -> str:
@@ -96,8 +97,9 @@ class LiveReporter(Reporter):
             return
         table = Table.grid(padding=(0, 2))
         for name, line in self._lines.items():
-            elapsed = seconds_text(round(time.monotonic() - line.started))
-            table.add_row(f"[bold]{name}[/bold]", line.progress(), elapsed, line.remaining())
+            elapsed = whole_seconds(time.monotonic() - line.started)
+            texts = (line.progress(), elapsed, line.remaining())
+            table.add_row(Text(name, style="bold"), *map(Text, texts))
         self._live.update(table, refresh=True)
 
     def made(self, spec: Artifact, size: int, seconds: float) -> None:

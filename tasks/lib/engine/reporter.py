@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from doit.exceptions import BaseFail
+from doit.exceptions import BaseFail, UnmetDependency
 from doit.task import Task
 
 from tasks.lib.engine import worker
@@ -86,7 +86,7 @@ class Reporter:
         self._failed.append(task.name)
         lines = [f"{task.name}: FAILED: {error.what}"]
         log = worker.log_path(task.name)
-        tail = [line for line in _tail(log) if line not in error.what and line not in str(error)]
+        tail = [line for line in _tail(log) if line.removeprefix("$ ") not in str(error)]
         lines += [f"{task.name}:   {line}" for line in tail]
         if log.exists() and log.stat().st_size:
             lines.append(f"{task.name}: log: {log}")
@@ -107,11 +107,14 @@ class Reporter:
 
     def add_failure(self, task: Task, fail: BaseFail) -> None:
         """Called for a failure that did not come from a worker (a missing input, a failed dependency)."""
-        if fail.report:
-            self._failed.append(task.name)
-            self.write(
-                f"{task.name}: FAILED: {fail.message.partition('checking dependencies: ')[2] or fail.message}"
-            )
+        if not fail.report:
+            return
+        self._failed.append(task.name)
+        if isinstance(fail, UnmetDependency):
+            self.write(f"{task.name}: not made, as it needs {fail.message.replace(' ', ', ')}")
+        else:
+            what = fail.message.partition("checking dependencies: ")[2] or fail.message
+            self.write(f"{task.name}: FAILED: {what}")
 
     def skip_uptodate(self, task: Task) -> None:
         """Called when there is nothing to do for a task."""

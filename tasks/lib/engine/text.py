@@ -22,6 +22,11 @@ def seconds_text(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
+def whole_seconds(seconds: float) -> str:
+    """A duration that is still going on: no decimals."""
+    return seconds_text(seconds) if seconds >= 60 else f"{seconds:.0f} s"
+
+
 def digest_text(digest: str | None) -> str:
     """A record's value in short: mode and the start of the SHA-256 of a file, JSON as it is."""
     if digest is None:

@@ -118,8 +118,9 @@ def test_live_lines_on_a_terminal(joined: Project) -> None:
     os.close(main)
     assert child.wait(timeout=10) == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode())
-    assert re.search(r"one +━+ +\d+%  \d\.\d kB of 5\.0 kB +\d\.\d\d s", text), text
+    assert re.search(r"one +━+ +\d+%  \d\.\d kB of 5\.0 kB +\d s", text), text
     assert "joined: done" in text
+    assert "[bold]" not in text
     assert data.count(b"\x1b[?25l") == data.count(b"\x1b[?25h") == 1, "the cursor must come back"
 
 

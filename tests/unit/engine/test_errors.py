@@ -184,6 +184,7 @@ def task_all():
     project.write("in.txt", "x")
     text = one_line(project, "--continue", "next", "other", status=2)
     assert "bad: FAILED: broken" in text
+    assert "next: not made, as it needs bad" in text
     assert "other: done" in text
     assert not (project.top / "build/next").exists()
 
