@@ -1,9 +1,11 @@
 # The payload's flags from several sources; the first source that names a flag wins.
 
-# Sets FLAGS to the arguments, one a line.
+# Sets FLAGS to the arguments, one a line, and COMMAND_LINE to the same for the log. The Edge credentials are no arguments, which every process list
+# shows: they end up in KUBESOLO_EDGE_ID and KUBESOLO_EDGE_KEY, unless those are set already.
 # collect_flags TEXT FILE FILE TEXT: boot parameters, extra-flags, cloud-init, defaults.
 collect_flags() {
     FLAGS=
+    COMMAND_LINE=
     NAMES=' '
     SANS=
     add_flags "$1"
@@ -40,6 +42,9 @@ add_flags() {
         case $word in
         --apiserver-extra-sans=*) add_sans "${word#*=}" ;;
         --apiserver-extra-sans) keep=sans ;;
+        --portainer-edge-id=*) : "${KUBESOLO_EDGE_ID:=${word#*=}}" ;;
+        --portainer-edge-key=*) : "${KUBESOLO_EDGE_KEY:=${word#*=}}" ;;
+        --portainer-edge-id | --portainer-edge-key) keep=$word ;;
         --*) add_flag "$word" ;;
         *) add_value "$word" ;;
         esac
@@ -64,6 +69,8 @@ add_value() {
     case $keep in
     sans) add_sans "$1" ;;
     yes) add_line "$1" ;;
+    --portainer-edge-id) : "${KUBESOLO_EDGE_ID:=$1}" ;;
+    --portainer-edge-key) : "${KUBESOLO_EDGE_KEY:=$1}" ;;
     esac
     keep=
 }
@@ -82,28 +89,7 @@ add_sans() {
 }
 
 add_line() {
+    COMMAND_LINE="$COMMAND_LINE $1"
     FLAGS="$FLAGS${FLAGS:+
 }$1"
-}
-
-# Sets REDACTED to the flags in one line without what must not be logged.
-redact_flags() {
-    REDACTED=
-    hide=
-    set -f
-    # shellcheck disable=SC2086 # arguments have no blanks
-    set -- $FLAGS
-    set +f
-    for word; do
-        case $word in
-        --portainer-edge-key=* | --portainer-edge-id=*) word="${word%%=*}=***" ;;
-        --portainer-edge-key | --portainer-edge-id) hide=next ;;
-        *) [ "$hide" != now ] || word='***' ;;
-        esac
-        case $hide in
-        next) hide=now ;;
-        *) hide= ;;
-        esac
-        REDACTED="$REDACTED${REDACTED:+ }$word"
-    done
 }

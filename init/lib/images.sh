@@ -18,14 +18,17 @@ find_images_under() {
     return 1
 }
 
-# try_medium NAME: mounts block device NAME read-only when it carries the images.
+# try_medium NAME: mounts block device NAME read-only when it carries the images. Without replaying the
+# journal of an ext4 file system: to look at a disk must not change it.
 try_medium() {
     case $1 in
     sr*) types=iso9660 ;;
     *) types='iso9660 ext4 vfat' ;;
     esac
     for type in $types; do
-        mount -t "$type" -o ro "${ROOT:-}/dev/$1" "$MEDIUM" 2>/dev/null || continue
+        options=ro
+        [ "$type" != ext4 ] || options=ro,noload
+        mount -t "$type" -o "$options" "${ROOT:-}/dev/$1" "$MEDIUM" 2>/dev/null || continue
         if find_images_under "$MEDIUM"; then
             MEDIUM_DEVICE=$1
             MEDIUM_TYPE=$type

@@ -13,7 +13,7 @@ node_names() {
     done
 }
 
-# Secrets go by a file that only root reads, never by arguments that every process list shows.
+# Secrets go by a file that only root reads.
 write_environment() (
     umask 077
     : >"$STATE/payload.env"
@@ -27,6 +27,5 @@ collect_flags "$KUBESOLO_FLAGS" "${ROOT:-}/etc/kubesolo/extra-flags" "$STATE/clo
     "--path /var/lib/kubesolo --local-storage --apiserver-extra-sans $names"
 (umask 077 && printf '%s\n' "$FLAGS" >"$STATE/payload.args")
 write_environment
-redact_flags
-info "payload: kubesolo $REDACTED"
+info "payload: kubesolo$COMMAND_LINE"
 stage_complete 90-kubesolo.sh

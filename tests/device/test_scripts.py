@@ -266,3 +266,17 @@ def test_shutdown_makes_busy_data_read_only(root: FakeRoot) -> None:
     root.write("proc/mounts", "x /mnt/data ext4 rw 0 0\n")
     calls = shut_down(root)
     assert calls[-1] == "mount -o remount,ro /mnt/data"
+
+
+def test_services_are_started_beside_each_other(root: FakeRoot) -> None:
+    for path in (root.path / "usr/lib/kubesolo-os/init.d").iterdir():
+        path.unlink()
+    root.program("usr/lib/kubesolo-os/init.d/10-slow", 'read -r _ <>"${0%/*}/never"\n')
+    root.program("usr/lib/kubesolo-os/init.d/20-quick", ': >"${0%/*}/../quick-ran"\n')
+    root.write("usr/lib/kubesolo-os/init.d/30-no-program", "")
+    with background(root, "start-services"):
+        deadline = time.monotonic() + 10
+        os.mkfifo(root.path / "usr/lib/kubesolo-os/init.d/never")
+        while not (root.path / "usr/lib/kubesolo-os/quick-ran").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
