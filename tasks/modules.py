@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tasks.lib.engine import Build, artifact
 from tasks.lib.kmod import MODULES, Kernel, Selection, close, index, with_softdeps
 from tasks.lib.modlist import read_list, select
 from tasks.lib.modreport import read_firmware, report
+from tasks.lib.modstrip import strip_modules
 from tasks.lib.paths import TOP
 from tasks.lib.tree import Tree
 
@@ -22,15 +24,23 @@ INITRAMFS_MODULES = "lib/modules"
 BUSYBOX_FILES = ("modules.alias", "modules.builtin", "modules.dep")
 
 
+@dataclass(frozen=True)
+class Programs:
+    """The words that start the programs of the tools trees that are needed here."""
+
+    depmod: list[str] = field(default_factory=lambda: tools.command("depmod"))
+    strip: list[str] = field(default_factory=lambda: tools.command("strip", "binutils"))
+
+
 def build_modules(flavour: str, epoch: int, b: Build) -> None:
     """Write the tar for the root, the tar for the initramfs, and the report."""
     source = Tree()
     source.add_tar(Files(flavour).tree)
-    choose_modules(Kernel(source), flavour, LISTS, tools.command("depmod"), epoch, b)
+    choose_modules(Kernel(source), flavour, LISTS, Programs(), epoch, b)
 
 
 def choose_modules(
-    kernel: Kernel, flavour: str, lists: Path, depmod: list[str], epoch: int, b: Build
+    kernel: Kernel, flavour: str, lists: Path, programs: Programs, epoch: int, b: Build
 ) -> None:
     """Choose, index and pack the modules of one kernel.
 
@@ -41,10 +51,12 @@ def choose_modules(
     sections = select(read_list(lists / f"{flavour}.modules", flavour), kernel)
     small = close(kernel, [name for names in early.values() for name in names])
     full = close(kernel, [*small.modules, *(name for names in sections.values() for name in names)])
+    files = strip_modules(full.modules.values(), programs.strip, b.scratch / "stripped")
     root, initramfs, text = b.outs
-    root_tree(kernel, full, index(kernel, full, depmod, b.scratch / "root")).write_tar(root, epoch)
-    indexed = index(kernel, small, depmod, b.scratch / "initramfs")
-    initramfs_tree(kernel, small, indexed).write_tar(initramfs, epoch)
+    indexed = index(kernel, full, programs.depmod, b.scratch / "root")
+    root_tree(kernel, full, indexed, files).write_tar(root, epoch)
+    indexed = index(kernel, small, programs.depmod, b.scratch / "initramfs")
+    initramfs_tree(kernel, small, indexed, files).write_tar(initramfs, epoch)
     firmware = read_firmware(lists / "firmware.toml")
     result = report(kernel, {"root": (sections, full), "initramfs": (early, small)}, firmware)
     for warning in result.warnings:
@@ -52,24 +64,30 @@ def choose_modules(
     text.write_text(result.text)
 
 
-def root_tree(kernel: Kernel, selection: Selection, indexes: dict[str, bytes]) -> Tree:
+def root_tree(
+    kernel: Kernel, selection: Selection, indexes: dict[str, bytes], files: dict[str, Path]
+) -> Tree:
     """usr/lib/modules/<release>/ with all of depmod's files and the kernel's configuration."""
-    tree = module_tree(MODULES, kernel, selection, indexes)
+    tree = module_tree(MODULES, kernel, selection, indexes, files)
     tree.add_file(f"{kernel.folder}/config", kernel.text("config"))
     return tree
 
 
-def initramfs_tree(kernel: Kernel, selection: Selection, indexes: dict[str, bytes]) -> Tree:
+def initramfs_tree(
+    kernel: Kernel, selection: Selection, indexes: dict[str, bytes], files: dict[str, Path]
+) -> Tree:
     """lib/modules/<release>/ with what BusyBox's modprobe reads."""
     kept = {name: data for name, data in indexes.items() if name in BUSYBOX_FILES}
-    return module_tree(INITRAMFS_MODULES, kernel, selection, kept)
+    return module_tree(INITRAMFS_MODULES, kernel, selection, kept, files)
 
 
-def module_tree(place: str, kernel: Kernel, selection: Selection, indexes: dict[str, bytes]) -> Tree:
+def module_tree(
+    place: str, kernel: Kernel, selection: Selection, indexes: dict[str, bytes], files: dict[str, Path]
+) -> Tree:
     """A folder <place>/<release>/ with modules and index files."""
     tree = Tree()
     for module in selection.modules.values():
-        tree.add_file(f"{place}/{kernel.release}/{module.path}", module.data)
+        tree.add_file(f"{place}/{kernel.release}/{module.path}", files[module.name], 0o644)
     for name, data in indexes.items():
         tree.add_file(f"{place}/{kernel.release}/{name}", data)
     # Only BusyBox's modprobe reads this text, and it knows no softdeps; kmod's reads the binary indexes.
@@ -88,6 +106,6 @@ def task_modules() -> dict[str, object]:
         build=partial(build_modules, files.flavour, config.os.epoch),
         targets=[files.modules, files.initramfs_modules, files.modules_report],
         files=[files.tree, FIRMWARE, *sorted(LISTS.glob("*.modules"))],
-        tools=["tools"],
+        tools=["tools", "binutils"],
         group="parts",
     )

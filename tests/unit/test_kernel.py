@@ -7,13 +7,12 @@ import pytest
 
 from tasks import kernel as kernel_task
 from tasks.kernel import Files, build_audit, place, provider
-from tasks.lib import tools
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
 from tasks.lib.kmod import Kernel, tar_modules
 from tasks.lib.paths import TOP
 from tasks.lib.tree import Tree
-from tasks.modules import build_modules, choose_modules
+from tasks.modules import Programs, build_modules, choose_modules
 from tests.unit.kernel_objects import CONFIG, FOLDER, RELEASE, kernel_tree
 
 EPOCH = 1795219200
@@ -42,7 +41,7 @@ def build(folder: Path, **lists: str) -> Result:
     notes: list[str] = []
     outs = [folder / "root.tar", folder / "initramfs.tar", folder / "report.txt"]
     b = Build(outs, folder / "scratch", lambda message: notes.append(str(message.get("note", ""))))
-    choose_modules(Kernel(kernel_tree()), "default", folder, tools.command("depmod"), EPOCH, b)
+    choose_modules(Kernel(kernel_tree()), "default", folder, Programs(), EPOCH, b)
     trees = [Tree(), Tree()]
     for tree, out in zip(trees, outs, strict=False):
         tree.add_tar(out)
@@ -188,6 +187,8 @@ def test_the_cloud_kernel_passes_with_its_own_list(tmp_path: Path, monkeypatch: 
     assert files.vmlinuz.read_bytes()[0x202:0x206] == b"HdrS"
     assert {"overlay", "virtio_net", "nft_masq", "hv_netvsc"} <= tar_modules(files.modules)
     assert files.initramfs_modules.stat().st_size < 8e6
+    # Type information is in the package's modules, and a tenth of them.
+    assert b"\0.BTF\0" not in files.modules.read_bytes()
 
 
 def test_modules_that_are_left_out_for_want_of_firmware_are_in_no_list() -> None:
