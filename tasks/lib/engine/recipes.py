@@ -152,4 +152,5 @@ class Recipes:
 
 def _doubt(path: Path) -> str:
     """Unlike anything else when a module changed after we started: what was imported is not known then."""
-    return f"+{time.time_ns()}" if path.lstat().st_ctime_ns > STARTED_NS else ""
+    now = time.time_ns()
+    return f"+{now}" if STARTED_NS < path.lstat().st_ctime_ns <= now else ""

@@ -11,12 +11,14 @@ from doit.task import Task
 
 from tasks.lib.engine import worker
 from tasks.lib.engine.artifact import Artifact
+from tasks.lib.engine.progress import Line
 from tasks.lib.engine.records import Change, artifact_of
-from tasks.lib.engine.text import seconds_text, size_text
+from tasks.lib.engine.text import seconds_text, size_text, whole_seconds
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 
 QUIET, NORMAL, VERBOSE = 0, 1, 2
+SIGN_OF_LIFE_S = 60
 TAIL_LINES = 12
 TAIL_BYTES = 8192
 
@@ -33,7 +35,7 @@ class Reporter:
         self.expected: dict[str, float] = {}
         self._built: list[tuple[str, int, float, tuple[str, ...]]] = []
         self._failed: list[str] = []
-        self._skipped: list[str] = []
+        self.lines: dict[str, Line] = {}
         self._current: list[str] = []
         self._selected: list[Task] = []
         self._started = time.monotonic()
@@ -52,6 +54,12 @@ class Reporter:
 
     def execute_task(self, task: Task) -> None:
         """Called when a worker has started."""
+        now = time.monotonic()
+        self.lines[task.name] = Line(now, self.expected.get(task.name), said=now)
+        self.announce(task)
+
+    def announce(self, task: Task) -> None:
+        """Say that a task starts, and why."""
         if self.level == NORMAL:
             self.write(f"{task.name}: {self.reason(task)}")
         elif self.level == VERBOSE:
@@ -67,22 +75,30 @@ class Reporter:
 
     def message(self, task: Task, message: dict[str, Any]) -> None:
         """Called with what a worker says while it runs."""
+        self.lines[task.name].update(message)
         if "note" in message and (self.level > QUIET or is_warning(message["note"])):
             self.write(f"{task.name}: {message['note']}")
         elif "log" in message and self.level == VERBOSE:
             self.write(f"{task.name}: {message['log']}")
 
     def refresh(self) -> None:
-        """Called several times a second while workers run."""
+        """Called several times a second while workers run: a sign of life now and then, for logs."""
+        for name, line in self.lines.items():
+            if self.level > QUIET and time.monotonic() > line.said + SIGN_OF_LIFE_S:
+                line.said = time.monotonic()
+                words = (whole_seconds(line.elapsed()), line.figures().strip(), line.remaining())
+                self.write(f"{name}: at work for {', '.join(word for word in words if word)}")
 
     def made(self, spec: Artifact, size: int, seconds: float) -> None:
         """Called when the targets of an artifact are in place and recorded."""
+        self.lines.pop(spec.name, None)
         self._built.append((spec.name, size, seconds, spec.targets))
         if self.level > QUIET:
             self.write(f"{spec.name}: done in {seconds_text(seconds)}, {size_text(size)}")
 
     def failed(self, task: Task, error: BuildError) -> None:
         """Called when a worker has failed: what, the last lines of its log, the log, what to do."""
+        self.lines.pop(task.name, None)
         self._failed.append(task.name)
         lines = [f"{task.name}: FAILED: {error.what}"]
         log = worker.log_path(task.name)
@@ -104,6 +120,7 @@ class Reporter:
 
     def add_success(self, task: Task) -> None:
         """Called when a plain doit task has succeeded."""
+        self.lines.pop(task.name, None)
 
     def add_failure(self, task: Task, fail: BaseFail) -> None:
         """Called for a failure that did not come from a worker (a missing input, a failed dependency)."""

@@ -16,7 +16,7 @@ from typing import Any
 from doit.task import Stream, Task
 
 from tasks.lib import process
-from tasks.lib.engine.execution import make
+from tasks.lib.engine.execution import explained, make
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.engine.watcher import SET_PDEATHSIG, Watcher, prctl
 from tasks.lib.errors import BuildError
@@ -144,6 +144,9 @@ def _work(task: Task, pipe: Pipe) -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         pipe.send({"error": error.what, "hint": error.hint})
+    except OSError as error:
+        refusal = explained(error)
+        pipe.send({"error": refusal.what, "hint": refusal.hint})
     except Exception as error:
         traceback.print_exc()
         last = traceback.extract_tb(error.__traceback__)[-1]

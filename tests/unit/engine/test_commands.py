@@ -101,6 +101,12 @@ def task_all():
     joined.run("-n", "1")
 
 
+def test_signs_of_life_without_a_terminal(joined: Project) -> None:
+    file = joined.top / "tasks/lib/engine/reporter.py"
+    file.write_text(file.read_text().replace("SIGN_OF_LIFE_S = 60", "SIGN_OF_LIFE_S = 0.1"))
+    assert re.search(r"one: at work for 0 s, \d+%  \d.0 kB of 5.0 kB", joined.run("one").stdout)
+
+
 def test_live_lines_on_a_terminal(joined: Project) -> None:
     main, side = pty.openpty()
     env = {**joined.environment(), "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}

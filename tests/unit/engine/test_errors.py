@@ -263,10 +263,10 @@ def task_all():
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB; mounting needs root or a user name space of its own."""
+    """A file system of 8 MB; mounting needs root or a user name space of its own."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], capture_output=True)
     if mounted.returncode:
         pytest.skip("a small tmpfs can not be mounted here: " + mounted.stderr.decode())
     yield folder
