@@ -1,7 +1,8 @@
 # The payload's flags from several sources; the first source that names a flag wins.
 
-# Sets FLAGS to the arguments, one a line, and COMMAND_LINE to the same for the log. The Edge credentials are no arguments, which every process list
-# shows: they end up in KUBESOLO_EDGE_ID and KUBESOLO_EDGE_KEY, unless those are set already.
+# Sets FLAGS to the arguments, one a line, and COMMAND_LINE to the same for the log. The Edge credentials are
+# no arguments, which every process list shows: they end up in KUBESOLO_EDGE_ID and KUBESOLO_EDGE_KEY, unless
+# those are set already.
 # collect_flags TEXT FILE FILE TEXT: boot parameters, extra-flags, cloud-init, defaults.
 collect_flags() {
     FLAGS=

@@ -274,9 +274,9 @@ def test_services_are_started_beside_each_other(root: FakeRoot) -> None:
     root.program("usr/lib/kubesolo-os/init.d/10-slow", 'read -r _ <>"${0%/*}/never"\n')
     root.program("usr/lib/kubesolo-os/init.d/20-quick", ': >"${0%/*}/../quick-ran"\n')
     root.write("usr/lib/kubesolo-os/init.d/30-no-program", "")
+    os.mkfifo(root.path / "usr/lib/kubesolo-os/init.d/never")
     with background(root, "start-services"):
         deadline = time.monotonic() + 10
-        os.mkfifo(root.path / "usr/lib/kubesolo-os/init.d/never")
         while not (root.path / "usr/lib/kubesolo-os/quick-ran").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
