@@ -12,7 +12,7 @@ from tasks.modules import task_modules
 from tasks.payload import task_payload
 from tasks.addons import task_image_coredns, task_image_pause
 from tasks.userland import task_userland
-from tasks.rootfs import task_rootfs, task_rootfs_overlay, task_rootfs_payload
+from tasks.rootfs import task_rootfs
 from tasks.initramfs import task_initramfs, task_initramfs_drivers
 from tasks.parts import task_parts
 from tasks.iso import task_efi_image, task_iso

@@ -79,6 +79,7 @@ def task_parts() -> Iterator[dict[str, object]]:
         build=partial(build_media, flavour),
         targets=[MEDIA],
         files=[source_tasks.listing(f"kernel-{flavour}"), source_tasks.listing(BOOT_SET)],
+        values={"flavour": flavour},
     )
     yield artifact(
         "parts-payload",
@@ -86,4 +87,5 @@ def task_parts() -> Iterator[dict[str, object]]:
         build=partial(build_payload, provider),
         targets=[payload_parts(provider)],
         files=[payload.archive(provider), *rootfs.preloaded(provider), source_tasks.listing(PAUSE_SET)],
+        values={"provider": provider},
     )

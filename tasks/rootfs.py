@@ -1,7 +1,13 @@
-"""The layers of the node's read-only root, as squashfs images: root, payload and overlay, lowest first."""
+"""The node's read-only root: a stack of squashfs images, each packed for how it is read.
+
+What every boot reads before the node is Ready is packed with zstd, which is read seven times faster than xz;
+what is read later, or on few machines, with xz, which is an eighth smaller. An edit repacks one layer.
+"""
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,106 +24,151 @@ from tasks.lib.tree import Tree
 
 OVERLAY_SOURCE = TOP / "overlay"
 IMAGES_FOLDER = "usr/lib/kubesolo-os/images"
-ROOT = BUILD / "root.squashfs"
-OVERLAY = BUILD / "overlay.squashfs"
-
-# Measured by ./doit bench: zstd is read many times faster than xz, xz is a sixth smaller.
+# Programs and the modules of every node; drivers of hardware; Kubernetes; what containers need; overlay/.
 COMPRESSION = {
     "root": Compression("zstd", 19, 1024),
+    "drivers": Compression("xz", 0, 256),
     "payload": Compression("zstd", 19, 1024),
+    "containers": Compression("xz", 0, 1024),
     "overlay": Compression("zstd", 15, 128),
 }
+OF_THE_PROVIDER = ("payload", "containers")
+DRIVERS = "usr/lib/modules/*/kernel/drivers/*"
+# What runs before the node is Ready; the rest of the payload runs with its containers.
+RUNS_AT_ONCE = ("usr/bin/kubesolo", "usr/bin/kubectl")
 
 
-def payload_image(provider: str) -> Path:
-    """The payload layer of a provider."""
-    return BUILD / f"payload-{provider}.squashfs"
+def image(layer: str, provider: str) -> Path:
+    """The squashfs image of a layer; some differ with the payload's provider."""
+    return BUILD / (f"{layer}-{provider}.squashfs" if layer in OF_THE_PROVIDER else f"{layer}.squashfs")
 
 
 def layers(provider: str) -> dict[str, Path]:
-    """The root's images as they are called on the media, lowest layer first."""
-    return {"root.squashfs": ROOT, "payload.squashfs": payload_image(provider), "overlay.squashfs": OVERLAY}
+    """The images by their names on the media, lowest layer first."""
+    return {f"{layer}.squashfs": image(layer, provider) for layer in COMPRESSION}
 
 
 def preloaded(provider: str) -> list[Path]:
-    """The OCI archives that the payload layer brings along; the stub runs no containers."""
+    """The OCI archives that every node has; the stub runs no containers."""
     return [] if provider == "stub" else [addons.COREDNS, addons.PAUSE]
 
 
-def write_layer(name: str, tree: Tree, b: Build) -> None:
-    """Write one layer with its own compression."""
-    squashfs.write(finish(tree), b.out, load_config().os.epoch, COMPRESSION[name], b.scratch)
+def write_layer(layer: str, content: Tree, b: Build) -> None:
+    """Write one layer, packed as its name asks."""
+    tree = skeleton()
+    tree.add_tree(content)
+    squashfs.write(finish(tree), b.out, load_config().os.epoch, COMPRESSION[layer], b.scratch)
+
+
+def is_driver(path: str) -> bool:
+    """Whether a path of the module tree goes into the layer of the drivers."""
+    return fnmatch.fnmatchcase(path, DRIVERS)
 
 
 def build_root(b: Build) -> None:
-    """Programs and kernel modules."""
-    tree = skeleton()
-    tree.add_tar(userland.USERLAND)
+    """Programs, and the kernel modules that are no drivers of hardware."""
+    content, everything = skeleton(), modules()
+    content.add_tar(userland.USERLAND)
+    content.add_tree(everything.only(lambda path: not is_driver(path)))
+    write_layer("root", content, b)
+
+
+def build_drivers(b: Build) -> None:
+    """Drivers of hardware."""
+    write_layer("drivers", modules().only(is_driver), b)
+
+
+def modules() -> Tree:
+    """The curated modules of the configured kernel."""
+    tree = Tree()
     tree.add_tar(Files(load_config().kernel.flavour).modules)
-    write_layer("root", tree, b)
+    return tree
 
 
 def build_payload(provider: str, b: Build) -> None:
-    """Kubernetes and the images it needs."""
-    tree = skeleton()
-    tree.add_tar(payload.archive(provider))
+    """Kubernetes itself."""
+    write_layer("payload", payload_tree(provider).only(lambda path: path in RUNS_AT_ONCE), b)
+
+
+def build_containers(provider: str, b: Build) -> None:
+    """What containers need: the rest of the payload, and the preloaded images."""
+    content = payload_tree(provider).only(lambda path: path not in RUNS_AT_ONCE)
     for archive in preloaded(provider):
-        tree.add_file(f"{IMAGES_FOLDER}/{archive.name}", archive)
-    write_layer("payload", tree, b)
+        content.add_file(f"{IMAGES_FOLDER}/{archive.name}", archive)
+    write_layer("containers", content, b)
+
+
+def payload_tree(provider: str) -> Tree:
+    """What the payload's provider made."""
+    tree = Tree()
+    tree.add_tar(payload.archive(provider))
+    return tree
 
 
 def build_overlay(b: Build) -> None:
     """The files of overlay/, and the system's name and version."""
     config = load_config()
-    tree = skeleton()
-    tree.add_folder(OVERLAY_SOURCE)
-    tree.add_file("usr/lib/os-release", os_release(config.os.version, config.os.epoch))
-    tree.chmod("etc/shadow", 0o640)
-    write_layer("overlay", tree, b)
+    content = skeleton()
+    content.add_folder(OVERLAY_SOURCE)
+    content.add_file("usr/lib/os-release", os_release(config.os.version, config.os.epoch))
+    content.chmod("etc/shadow", 0o640)
+    write_layer("overlay", content, b)
 
 
-def task_rootfs() -> dict[str, object]:
-    """The lowest layer."""
+def task_rootfs() -> Iterator[dict[str, object]]:
+    """All layers of the product's root."""
     config = load_config()
-    return artifact(
+    flavour = Files(config.kernel.flavour)
+    values = {"epoch": config.os.epoch, "flavour": config.kernel.flavour}
+    yield artifact(
         "rootfs",
         doc="root layer: programs and kernel modules",
         build=build_root,
-        targets=[ROOT],
-        files=[userland.USERLAND, Files(config.kernel.flavour).modules],
-        values={"epoch": config.os.epoch, "flavour": config.kernel.flavour},
+        targets=[image("root", "")],
+        files=[userland.USERLAND, flavour.modules],
+        values=values,
+        tools=["tools"],
+    )
+    yield artifact(
+        "rootfs-drivers",
+        doc="drivers layer: kernel modules for hardware",
+        build=build_drivers,
+        targets=[image("drivers", "")],
+        files=[flavour.modules],
+        values=values,
+        tools=["tools"],
+    )
+    yield from payload_tasks(config.payload.provider, "parts")
+    yield artifact(
+        "rootfs-overlay",
+        doc="overlay layer: overlay/ and os-release",
+        build=build_overlay,
+        targets=[image("overlay", "")],
+        trees=[OVERLAY_SOURCE],
+        values={"epoch": config.os.epoch, "version": config.os.version},
         tools=["tools"],
     )
 
 
-def task_rootfs_payload() -> dict[str, object]:
-    """The middle layer."""
-    return payload_task(load_config().payload.provider, "parts")
-
-
-def payload_task(provider: str, group: str) -> dict[str, object]:
-    """The payload layer of one provider."""
-    return artifact(
+def payload_tasks(provider: str, group: str) -> Iterator[dict[str, object]]:
+    """The layers of one payload provider."""
+    yield artifact(
         f"rootfs-payload-{provider}",
         doc=f"payload layer, provider {provider}",
         build=partial(build_payload, provider),
-        targets=[payload_image(provider)],
-        files=[payload.archive(provider), *preloaded(provider)],
+        targets=[image("payload", provider)],
+        files=[payload.archive(provider)],
         values={"epoch": load_config().os.epoch},
         tools=["tools"],
         group=group,
     )
-
-
-def task_rootfs_overlay() -> dict[str, object]:
-    """The upper layer."""
-    config = load_config()
-    return artifact(
-        "rootfs-overlay",
-        doc="overlay layer: overlay/ and os-release",
-        build=build_overlay,
-        targets=[OVERLAY],
-        trees=[OVERLAY_SOURCE],
-        values={"epoch": config.os.epoch, "version": config.os.version},
+    yield artifact(
+        f"rootfs-containers-{provider}",
+        doc=f"containers layer: shim, CNI plugins, preloaded images, provider {provider}",
+        build=partial(build_containers, provider),
+        targets=[image("containers", provider)],
+        files=[payload.archive(provider), *preloaded(provider)],
+        values={"epoch": load_config().os.epoch},
         tools=["tools"],
+        group=group,
     )

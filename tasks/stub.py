@@ -17,10 +17,10 @@ ISO = BUILD / f"kubesolo-os-stub-{ARCHITECTURE}.iso"
 
 
 def task_stub() -> Iterator[dict[str, object]]:
-    """The stub's layer and initramfs, unless the product itself has the stub, and its ISO."""
+    """The stub's layers and initramfs, unless the product itself has the stub, and its ISO."""
     config = load_config()
     if config.payload.provider != PROVIDER:
-        yield rootfs.payload_task(PROVIDER, "tests")
+        yield from rootfs.payload_tasks(PROVIDER, "tests")
         yield initramfs.initramfs_task("initramfs-stub", PROVIDER, "tests")
     yield artifact(
         "iso-stub",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,6 +170,14 @@ class Tree:
         """All entries of another tree, under dest."""
         for path, entry in other.items():
             self._put(posixpath.join(dest, path), entry)
+
+    def only(self, wanted: Callable[[str], bool]) -> Tree:
+        """A tree of the entries that are wanted, except folders: those come with what they hold."""
+        part = Tree()
+        for path, entry in self.items():
+            if entry.kind != "dir" and wanted(path):
+                part._put(path, entry)
+        return part
 
     def remove(self, path: str) -> None:
         """Take out an entry and everything below it; BuildError when it is not there."""

@@ -43,8 +43,12 @@ def test_the_stages_and_init_are_where_init_looks(tmp_path: Path) -> None:
 
 
 def test_the_layers_are_the_ones_on_the_medium() -> None:
-    assert list(rootfs.layers("stub")) == ["root.squashfs", "payload.squashfs", "overlay.squashfs"]
-    assert rootfs.layers("stub")["payload.squashfs"] != rootfs.layers("upstream")["payload.squashfs"]
+    stub, product = rootfs.layers("stub"), rootfs.layers("upstream")
+    assert list(stub) == list(product)
+    assert next(iter(stub)) == "root.squashfs"
+    assert list(stub)[-1] == "overlay.squashfs"
+    differing = {name for name in stub if stub[name] != product[name]}
+    assert differing == {"payload.squashfs", "containers.squashfs"}
 
 
 def test_segments_are_packed_the_same_twice(tmp_path: Path) -> None:

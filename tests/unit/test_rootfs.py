@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from tasks import payload, rootfs, userland
+from tasks.kernel import Files
+from tasks.lib import tools
+from tasks.lib.engine import Build
+from tasks.lib.process import run
+from tasks.lib.squashfs import Compression
+from tasks.lib.tree import Tree
+
+RELEASE = "6.12.1-amd64"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for layer in rootfs.COMPRESSION:
+        monkeypatch.setitem(rootfs.COMPRESSION, layer, Compression("zstd", 1, 128))
+
+
+def build(tmp_path: Path) -> Build:
+    (tmp_path / "scratch").mkdir(exist_ok=True)
+    return Build([tmp_path / "out.squashfs"], tmp_path / "scratch")
+
+
+def listing(path: Path) -> dict[str, str]:
+    """Mode by path."""
+    text = run([*tools.command("unsquashfs"), "-lln", path]).stdout.decode()
+    rows = [line for line in text.splitlines() if "squashfs-root" in line]
+    return {row.split(" squashfs-root/")[-1].split(" -> ")[0]: row.split()[0] for row in rows}
+
+
+def write_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = Tree()
+    for name in ("kernel/drivers/net/e1000.ko", "kernel/net/bridge/bridge.ko", "modules.dep"):
+        tree.add_file(f"usr/lib/modules/{RELEASE}/{name}", b"module")
+    tree.write_tar(tmp_path / "modules.tar", 0)
+    programs = Tree()
+    programs.add_symlink("bin", "usr/bin")
+    programs.add_file("usr/bin/busybox", b"busybox", 0o755)
+    programs.write_tar(tmp_path / "userland.tar", 0)
+    monkeypatch.setattr(Files, "modules", tmp_path / "modules.tar")
+    monkeypatch.setattr(userland, "USERLAND", tmp_path / "userland.tar")
+
+
+def test_drivers_and_other_modules_are_in_different_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_modules(tmp_path, monkeypatch)
+    rootfs.build_root(build(tmp_path))
+    root = listing(tmp_path / "out.squashfs")
+    rootfs.build_drivers(build(tmp_path))
+    drivers = listing(tmp_path / "out.squashfs")
+    folder = f"usr/lib/modules/{RELEASE}"
+    assert {f"{folder}/modules.dep", f"{folder}/kernel/net/bridge/bridge.ko", "usr/bin/busybox"} <= set(root)
+    assert f"{folder}/kernel/drivers/net/e1000.ko" not in root
+    assert [path for path in drivers if path.endswith(".ko")] == [f"{folder}/kernel/drivers/net/e1000.ko"]
+    assert f"{folder}/modules.dep" not in drivers
+
+
+def test_the_payload_is_split_by_when_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = Tree()
+    for name in ("usr/bin/kubesolo", "usr/bin/containerd-shim-runc-v2", "usr/libexec/cni/bridge"):
+        tree.add_file(name, b"program", 0o755)
+    tree.add_symlink("usr/bin/kubectl", "kubesolo")
+    tree.write_tar(tmp_path / "payload.tar", 0)
+    (tmp_path / "coredns.tar").write_bytes(b"image")
+    monkeypatch.setattr(payload, "archive", lambda provider: tmp_path / "payload.tar")
+    monkeypatch.setattr(rootfs, "preloaded", lambda provider: [tmp_path / "coredns.tar"])
+    rootfs.build_payload("upstream", build(tmp_path))
+    first = listing(tmp_path / "out.squashfs")
+    rootfs.build_containers("upstream", build(tmp_path))
+    second = listing(tmp_path / "out.squashfs")
+    assert {path for path in first if path.startswith("usr/bin/")} == {"usr/bin/kubesolo", "usr/bin/kubectl"}
+    assert {path for path in second if path.startswith("usr/bin/")} == {"usr/bin/containerd-shim-runc-v2"}
+    assert f"{rootfs.IMAGES_FOLDER}/coredns.tar" in second
+    assert "usr/libexec/cni/bridge" in second
+
+
+def test_overlay_has_os_release_and_no_keep_files(tmp_path: Path) -> None:
+    rootfs.build_overlay(build(tmp_path))
+    found = listing(tmp_path / "out.squashfs")
+    assert not [path for path in found if path.endswith(".keep")]
+    assert found["etc/shadow"] == "-rw-r-----"
+    assert found["tmp"] == "drwxrwxrwt"
+    assert found["root"] == "drwx------"
+    assert found["usr/lib/kubesolo-os/run-payload"] == "-rwxr-xr-x"
+    text = run([*tools.command("unsquashfs"), "-cat", tmp_path / "out.squashfs", "usr/lib/os-release"]).stdout
+    assert b'ID="kubesolo-os"' in text
+
+
+@pytest.mark.parametrize("layer", ["bin", "sbin", "lib", "lib64", "usr/sbin"])
+def test_no_layer_hides_the_merged_folders(tmp_path: Path, layer: str) -> None:
+    tree = Tree()
+    tree.add_file(f"{layer}/program", b"x", 0o755)
+    rootfs.write_layer("overlay", tree, build(tmp_path))
+    assert listing(tmp_path / "out.squashfs")[layer] == "lrwxrwxrwx"
