@@ -26,7 +26,7 @@ import (
 const pause = 250 * time.Millisecond
 
 // follow starts what needs a running cluster and records how the cluster comes up.
-func follow(group *supervisor.Group, c *components.Config, images <-chan struct{}) error {
+func follow(group *supervisor.Group, c *components.Config) error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.PKI.Kubeconfig("kube-controller-manager"))
 	if err != nil {
 		return err
@@ -42,6 +42,11 @@ func follow(group *supervisor.Group, c *components.Config, images <-chan struct{
 		if until(ctx, nodeReady(client, c.NodeName)) == nil {
 			c.Milestones.Reach(milestones.NodeReady)
 		}
+		images := make(chan struct{})
+		go func() {
+			defer close(images)
+			importImages(ctx)
+		}()
 		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
 		go func() {
@@ -57,8 +62,8 @@ func follow(group *supervisor.Group, c *components.Config, images <-chan struct{
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "label of the node: %v", err)
 		}
-		if err := applyAddons(ctx, config, images); err != nil {
-			return err
+		if wait(ctx, images) {
+			applyAddons(ctx, config)
 		}
 		if until(ctx, dnsRunning(client)) == nil {
 			c.Milestones.Reach(milestones.CoreDNSRunning)
@@ -70,15 +75,18 @@ func follow(group *supervisor.Group, c *components.Config, images <-chan struct{
 	return nil
 }
 
-func applyAddons(ctx context.Context, config *rest.Config, images <-chan struct{}) error {
+func importImages(ctx context.Context) {
+	err := addons.ImportImages(ctx, components.ContainerdSocket, addons.SystemImages, addons.OperatorImages)
+	if err != nil && ctx.Err() == nil {
+		journal.Warn("images", "%v", err)
+	}
+}
+
+func applyAddons(ctx context.Context, config *rest.Config) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return err
-	}
-	select {
-	case <-images:
-	case <-ctx.Done():
-		return nil
+		journal.Warn("coredns", "%v", err)
+		return
 	}
 	err = until(ctx, func(ctx context.Context) (bool, error) {
 		err := addons.Apply(ctx, client, manifests.CoreDNS)
@@ -87,7 +95,6 @@ func applyAddons(ctx context.Context, config *rest.Config, images <-chan struct{
 	if err == nil {
 		journal.Say("coredns", "applied")
 	}
-	return nil
 }
 
 // until asks again and again until the answer is yes or ctx ends. It logs an error that lasts, once a minute.

@@ -11,7 +11,6 @@ import (
 
 	certutil "k8s.io/client-go/util/cert"
 
-	"kubesolo.io/os/payload/internal/addons"
 	"kubesolo.io/os/payload/internal/components"
 	"kubesolo.io/os/payload/internal/journal"
 	"kubesolo.io/os/payload/internal/milestones"
@@ -74,74 +73,62 @@ func prepare(o *options.Options) (*components.Config, error) {
 		journal.Warn("cgroups", "%v", err)
 	}
 	return &components.Config{
-		Options: o, NodeName: name, NodeIP: ip, PKI: pki.New(filepath.Join(o.Path, "pki")), RunDir: runDir, Milestones: recorder,
+		Options: o, NodeName: name, NodeIP: ip, PKI: pki.New(filepath.Join(o.Path, "pki")), RunDir: runDir,
+		APIPort: components.APIPort, Milestones: recorder,
 	}, nil
 }
 
 // start brings the components up; what does not wait for each other runs side by side.
 func start(group *supervisor.Group, c *components.Config) error {
 	ctx := group.Context()
-	images := make(chan struct{})
-	ready := make(chan error, 1)
-	group.Go("containerd", func(ctx context.Context) error { return runContainerd(ctx, c, ready, images) })
-	listening := make(chan struct{})
-	database := make(chan error, 1)
+	database, runtime, listening := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	group.Go("containerd", func(ctx context.Context) error { return runContainerd(ctx, c, runtime) })
 	group.Go("kine", func(ctx context.Context) error { return runKine(ctx, c, database) })
 	if err := ensurePKI(c); err != nil {
 		return fmt.Errorf("pki: %w", err)
 	}
-	if err := wait(ctx, database); err != nil {
-		return nil
-	}
 	group.Go("kube-apiserver", func(ctx context.Context) error {
-		return components.APIServer(ctx, c, func() { close(listening) })
+		return components.APIServer(ctx, c, database, func() { close(listening) })
 	})
-	select {
-	case <-listening:
-	case <-ctx.Done():
+	if !wait(ctx, listening) {
 		return nil
 	}
 	c.Milestones.Reach(milestones.APIServerListening)
-	if err := wait(ctx, ready); err != nil {
+	if !wait(ctx, runtime) {
 		return nil
 	}
 	group.Go("kubelet", func(ctx context.Context) error { return components.Kubelet(ctx, c) })
-	return follow(group, c, images)
+	return follow(group, c)
 }
 
-func wait(ctx context.Context, ready <-chan error) error {
+// wait says whether the event came before the end of ctx.
+func wait(ctx context.Context, event <-chan struct{}) bool {
 	select {
-	case err := <-ready:
-		return err
+	case <-event:
+		return true
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
 }
 
-func runKine(ctx context.Context, c *components.Config, ready chan<- error) error {
+func runKine(ctx context.Context, c *components.Config, ready chan<- struct{}) error {
 	closed, err := components.Kine(ctx, c)
-	ready <- err
 	if err != nil {
 		return err
 	}
+	close(ready)
 	<-ctx.Done()
 	closed()
 	return nil
 }
 
-func runContainerd(ctx context.Context, c *components.Config, ready chan<- error, images chan<- struct{}) error {
+func runContainerd(ctx context.Context, c *components.Config, ready chan<- struct{}) error {
 	// The daemon's context must outlive the signal to stop: Stop closes its parts in order.
 	stop, err := components.Containerd(context.WithoutCancel(ctx), c)
-	ready <- err
 	if err != nil {
 		return err
 	}
-	go func() {
-		defer close(images)
-		if err := addons.ImportImages(ctx, components.ContainerdSocket, addons.SystemImages, addons.OperatorImages); err != nil {
-			journal.Warn("images", "%v", err)
-		}
-	}()
+	close(ready)
 	<-ctx.Done()
 	stop()
 	return nil

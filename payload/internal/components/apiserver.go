@@ -2,39 +2,31 @@ package components
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
 
-// APIServer runs kube-apiserver until ctx ends. It calls listening once it accepts connections.
-func APIServer(ctx context.Context, c *Config, listening func()) error {
-	run := options.NewServerRunOptions()
-	if err := parse("kube-apiserver", run.Flags(), apiServerArguments(c)); err != nil {
-		return err
-	}
-	if err := run.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
-		return err
-	}
-	completed, err := run.Complete(ctx)
+// APIServer runs kube-apiserver until ctx ends. It prepares while the database opens, and calls listening
+// once it accepts connections.
+func APIServer(ctx context.Context, c *Config, database <-chan struct{}, listening func()) error {
+	config, err := apiServerConfig(ctx, c)
 	if err != nil {
 		return err
 	}
-	if errs := completed.Validate(); len(errs) > 0 {
-		return utilerrors.NewAggregate(errs)
+	select {
+	case <-database:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	config, err := app.NewConfig(completed)
-	if err != nil {
-		return err
-	}
-	complete, err := config.Complete()
-	if err != nil {
-		return err
-	}
-	server, err := app.CreateServerChain(complete)
+	server, err := apiServerChain(config)
 	if err != nil {
 		return err
 	}
@@ -52,11 +44,56 @@ func APIServer(ctx context.Context, c *Config, listening func()) error {
 	return prepared.Run(ctx)
 }
 
+func apiServerConfig(ctx context.Context, c *Config) (*app.Config, error) {
+	run := options.NewServerRunOptions()
+	if err := parse("kube-apiserver", run.Flags(), apiServerArguments(c)); err != nil {
+		return nil, err
+	}
+	if err := run.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
+		return nil, err
+	}
+	completed, err := run.Complete(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if errs := completed.Validate(); len(errs) > 0 {
+		return nil, utilerrors.NewAggregate(errs)
+	}
+	return app.NewConfig(completed)
+}
+
+// apiServerChain makes the chain of API servers: aggregator, Kubernetes, extensions. The middle one's OpenAPI
+// description is made when it is asked for.
+func apiServerChain(config *app.Config) (*aggregator.APIAggregator, error) {
+	kubernetes := config.KubeAPIs.ControlPlane.Generic
+	kubernetes.SkipOpenAPIInstallation = true
+	openAPI := newLazyOpenAPI(kubernetes.OpenAPIConfig, kubernetes.OpenAPIV3Config)
+	front := &config.Aggregator.GenericConfig.Config
+	build := front.BuildHandlerChainFunc
+	front.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		return build(openAPI.noticing(handler), c)
+	}
+	complete, err := config.Complete()
+	if err != nil {
+		return nil, err
+	}
+	server, err := app.CreateServerChain(complete)
+	if err != nil {
+		return nil, err
+	}
+	middle, ok := server.GenericAPIServer.NextDelegate().(*genericapiserver.GenericAPIServer)
+	if !ok {
+		return nil, errors.New("the server behind the aggregator is of an unknown kind")
+	}
+	openAPI.install(middle.Handler.GoRestfulContainer, middle.Handler.NonGoRestfulMux)
+	return server, nil
+}
+
 func apiServerArguments(c *Config) []string {
 	args := []string{
 		"--advertise-address=" + c.NodeIP.String(),
 		"--bind-address=0.0.0.0",
-		"--secure-port=6443",
+		"--secure-port=" + strconv.Itoa(c.APIPort),
 		"--etcd-servers=unix://" + c.KineSocket(),
 		"--etcd-compaction-interval=0", // kine compacts by itself
 		"--etcd-count-metric-poll-period=0",

@@ -10,6 +10,9 @@ import (
 	"kubesolo.io/os/payload/internal/pki"
 )
 
+// APIPort is where the API server listens.
+const APIPort = 6443
+
 // Networks of the cluster (fixed: operators and manifests rely on them).
 const (
 	PodCIDR       = "10.42.0.0/16"
@@ -26,6 +29,7 @@ type Config struct {
 	NodeIP     net.IP
 	PKI        *pki.PKI
 	RunDir     string // sockets and generated configuration; gone after a reboot
+	APIPort    int
 	Milestones *milestones.Recorder
 }
 

@@ -1,0 +1,145 @@
+package components
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	certutil "k8s.io/client-go/util/cert"
+
+	"kubesolo.io/os/payload/internal/journal"
+	"kubesolo.io/os/payload/internal/options"
+	"kubesolo.io/os/payload/internal/pki"
+)
+
+const patience = 2 * time.Minute
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// The API server refuses a loopback address as the one that it advertises; nothing connects to this one.
+func testConfig(t *testing.T) *Config {
+	t.Helper()
+	dir := t.TempDir()
+	c := &Config{
+		Options: &options.Options{Path: dir}, NodeName: "edge", NodeIP: net.ParseIP("192.0.2.1"),
+		PKI: pki.New(filepath.Join(dir, "pki")), RunDir: dir, APIPort: freePort(t),
+	}
+	names := pki.Names{Node: "edge", API: certutil.AltNames{DNSNames: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}}
+	if _, err := c.PKI.Ensure(names); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func administrator(t *testing.T, c *Config) *http.Client {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(c.PKI.File("kube-proxy.crt"), c.PKI.File("kube-proxy.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client(t, c, pair)
+}
+
+func client(t *testing.T, c *Config, pairs ...tls.Certificate) *http.Client {
+	t.Helper()
+	text, err := os.ReadFile(c.PKI.File("ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	return &http.Client{
+		Timeout:   time.Minute,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: pairs}},
+	}
+}
+
+func get(t *testing.T, client *http.Client, c *Config, path string) (int, string) {
+	t.Helper()
+	answer, err := client.Get(fmt.Sprintf("https://127.0.0.1:%d%s", c.APIPort, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(text)
+}
+
+func TestAPIServerBecomesReadyAndStops(t *testing.T) {
+	journal.QuietLibraries(false)
+	journal.Hush()
+	c := testConfig(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	closed, err := Kine(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	database, listening, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	close(database)
+	go func() { ended <- APIServer(serving, c, database, func() { close(listening) }) }()
+	select {
+	case <-listening:
+	case err := <-ended:
+		t.Fatal(err)
+	case <-time.After(patience):
+		t.Fatal("the API server does not listen")
+	}
+	admin := administrator(t, c)
+	for deadline := time.Now().Add(patience); ; {
+		if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the API server is not ready")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	for path, want := range map[string]string{
+		"/api/v1/nodes": `"NodeList"`, "/apis": `"apps/v1"`, "/openapi/v2": `/apis/apps/v1/namespaces/{namespace}/deployments`,
+		"/openapi/v3": `"apis/apps/v1"`, "/openapi/v3/apis/apps/v1": `io.k8s.api.apps.v1.Deployment`,
+		"/openapi/v3/apis/apiextensions.k8s.io/v1": `CustomResourceDefinition`,
+	} {
+		if got, text := get(t, admin, c, path); got != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("%s: status %d, and %s is not in %.200s", path, got, want, text)
+		}
+	}
+	for _, path := range []string{"/api/v1/nodes", "/metrics", "/version"} {
+		if got, _ := get(t, client(t, c), c, path); got != http.StatusUnauthorized {
+			t.Errorf("without a certificate, %s: status %d", path, got)
+		}
+	}
+	stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("after a wanted stop: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the API server does not stop")
+	}
+	cancel()
+	closed()
+}
