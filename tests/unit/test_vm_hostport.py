@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tasks.lib.errors import BuildError
-from tasks.lib.vm.hostport import HostPort, MemoryInUse, NotYetError, parse_memory, parse_milestones
+from tasks.lib.vm.hostport import HostPort, NotYetError, parse_memory, parse_milestones
 
 Guest = Callable[[bytes], bytes]
 MEMINFO = """MemTotal:        1000000 kB
@@ -113,7 +113,7 @@ def test_milestones_keep_the_first() -> None:
 def test_memory_formula() -> None:
     used = 1000000 - 500000 - 10000 - 200000 - 5000 + 90000
     memory = parse_memory(MEMINFO)
-    assert memory == MemoryInUse(used, 80000, 1000000)
+    assert (memory.used, memory.images, memory.values["MemTotal"]) == (used, 80000, 1000000)
     assert memory.without_images == used - 80000
 
 

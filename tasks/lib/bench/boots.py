@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +40,7 @@ class Setup:
 class Boot:
     """One measured boot. Times in seconds: wall clock from power-on, else since the kernel's start.
 
-    used, images: memory in KiB, SETTLE_SECONDS after the last of SETTLED.
+    used, images: memory in KiB, SETTLE_SECONDS after the last of SETTLED; meminfo: what it was computed from.
     """
 
     firmware: str
@@ -50,6 +50,17 @@ class Boot:
     milestones: dict[str, float]
     used: int
     images: int
+    meminfo: dict[str, int] = field(default_factory=dict)
+
+    def anonymous(self) -> int:
+        """KiB of processes' own memory."""
+        return self.meminfo.get("AnonPages", 0)
+
+    def kernel(self) -> int:
+        """KiB of what the kernel can not give back: slabs, stacks, page tables, per-CPU data."""
+        return sum(
+            self.meminfo.get(name, 0) for name in ("SUnreclaim", "KernelStack", "PageTables", "Percpu")
+        )
 
 
 SETUPS = (Setup("bios", 1024), Setup("uefi", 1024), Setup("bios", 512), Setup("uefi", 512))
@@ -63,6 +74,8 @@ ROWS: tuple[tuple[str, str, Callable[[Boot], float]], ...] = (
     ("kube-proxy synced (s)", "", lambda boot: boot.milestones["kube-proxy-synced"]),
     ("CoreDNS Running (s)", "< 60", lambda boot: boot.milestones["coredns-running"]),
     ("memory in use, less root images (MiB)", "< 260", lambda boot: mebibytes(boot.used - boot.images)),
+    ("of it anonymous memory of processes (MiB)", "", lambda boot: mebibytes(boot.anonymous())),
+    ("of it kernel: slabs, stacks, page tables (MiB)", "", lambda boot: mebibytes(boot.kernel())),
     ("root images in RAM (MiB)", "", lambda boot: mebibytes(boot.images)),
     ("memory in use, all (MiB)", "", lambda boot: mebibytes(boot.used)),
 )
@@ -109,7 +122,9 @@ def measure_boot(
         memory = machine.host.memory()
         machine.host.ask("poweroff")
         machine.wait_end(60)
-    return Boot(setup.firmware, setup.memory, order, wall, milestones, memory.used, memory.images)
+    return Boot(
+        setup.firmware, setup.memory, order, wall, milestones, memory.used, memory.images, memory.values
+    )
 
 
 def wait_settled(machine: Machine) -> dict[str, float]:

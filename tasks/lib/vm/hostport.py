@@ -25,11 +25,11 @@ class NotYetError(Exception):
 
 @dataclass(frozen=True)
 class MemoryInUse:
-    """The guest's memory in KiB: in use by parse_memory's formula, and held by root images in RAM."""
+    """Memory in KiB: in use by parse_memory's formula, held by root images in RAM, and every line."""
 
     used: int
     images: int
-    total: int
+    values: dict[str, int]
 
     @property
     def without_images(self) -> int:
@@ -153,8 +153,6 @@ def parse_memory(text: str) -> MemoryInUse:
     }
     try:
         gone = sum(values[name] for name in ("MemFree", "Buffers", "Cached", "SReclaimable"))
-        return MemoryInUse(
-            values["MemTotal"] - gone + values["Shmem"], values.get("RootImages", 0), values["MemTotal"]
-        )
+        return MemoryInUse(values["MemTotal"] - gone + values["Shmem"], values.get("RootImages", 0), values)
     except KeyError as error:
         raise BuildError(f"meminfo without {error.args[0]}") from error
