@@ -5,7 +5,12 @@ import sys
 from pathlib import Path
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while modules are imported
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+TOP = Path(__file__).resolve().parents[1]
+sys.path[0] = str(TOP)
+
+from tasks.imports import install  # noqa: E402
+
+install(TOP)
 
 from tasks.lib.engine.main import main  # noqa: E402
 

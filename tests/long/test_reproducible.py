@@ -36,11 +36,11 @@ def folder() -> Iterator[Path]:
 def test_same_bytes(folder: Path, task: str, patterns: tuple[str, ...]) -> None:
     """Other folder, umask, time zone, locale, number of jobs and user; empty Go caches for both."""
     first = Checkout(folder / "one", folder / "cache of one")
+    second = Checkout(folder / "second one, with blanks", folder / "cache of second")
     first.run(task, TZ="UTC", LC_ALL="C.UTF-8")
     expected = first.digests(*patterns)
     assert expected
 
-    second = Checkout(folder / "second one, with blanks", folder / "cache of second")
     stranger: list[str] = []
     other: dict[str, Any] = {"TZ": "Asia/Kolkata", "LC_ALL": "tr_TR.UTF-8", "LANG": "de_DE.UTF-8"}
     if os.geteuid() == 0 and Path(SYSTEM_PYTHON).exists():

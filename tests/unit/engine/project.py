@@ -11,8 +11,11 @@ from pathlib import Path
 
 from tasks.lib.paths import TOP
 
-PARTS = ("tasks/__init__.py", "tasks/__main__.py", "tasks/lib/__init__.py", "tasks/lib/errors.py",
-         "tasks/lib/paths.py", "tasks/lib/process.py", "pyproject.toml")  # fmt: skip
+PARTS = (
+    *(f"tasks/{name}.py" for name in ("__init__", "__main__", "imports")),
+    *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "paths", "process")),
+    "pyproject.toml",
+)
 ELSEWHERE = ("dev_vm", "doctor", "kubeconfig", "lock", "bench", "test", "test_all")
 HEAD = """\
 import os, sys, time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.unit.engine.project import Project
@@ -135,6 +137,17 @@ def test_why_names_the_function_and_the_value(built: Project) -> None:
     out = built.run("why", "values").stdout
     assert "value packages.bash.version changed" in out
     assert '"5" -> "6"' in out
+
+
+def test_edit_within_a_second_that_keeps_the_size(built: Project) -> None:
+    """Python's own rule (seconds and size) would run the old code, and the record would say the new."""
+    for word in ("other", "third", "again"):
+        file = built.top / "tasks/recipes.py"
+        before = file.stat()
+        built.write("tasks/recipes.py", RECIPES.replace('"plain")', f'"{word}")'))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        built.run("plain")
+        assert built.read("build/plain") == word
 
 
 def test_closure_is_refused(project: Project) -> None:
