@@ -58,6 +58,18 @@ stage_complete() {
     milestone "stage-${1%.sh}"
 }
 
+# untraced COMMAND...: for what handles secrets, which kubesolo.debug must not show either.
+untraced() {
+    case $- in
+    *x*)
+        set +x
+        "$@"
+        set -x
+        ;;
+    *) "$@" ;;
+    esac
+}
+
 # milestone NAME: appends "NAME <seconds since boot>" to the list that tests and benchmarks read.
 milestone() {
     uptime=0.00

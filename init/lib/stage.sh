@@ -43,4 +43,4 @@ quote() {
     QUOTED="$QUOTED$text'"
 }
 
-load_settings
+untraced load_settings

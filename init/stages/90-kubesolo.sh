@@ -21,11 +21,15 @@ write_environment() (
     [ -z "$KUBESOLO_EDGE_KEY" ] || printf 'KUBESOLO_PORTAINER_EDGE_KEY=%s\n' "$KUBESOLO_EDGE_KEY" >>"$STATE/payload.env"
 )
 
+write_command_line() {
+    collect_flags "$KUBESOLO_FLAGS" "${ROOT:-}/etc/kubesolo/extra-flags" "$STATE/cloud-init/flags" \
+        "--path /var/lib/kubesolo --local-storage --apiserver-extra-sans $names"
+    (umask 077 && printf '%s\n' "$FLAGS" >"$STATE/payload.args")
+    write_environment
+}
+
 wait_for_address
 node_names
-collect_flags "$KUBESOLO_FLAGS" "${ROOT:-}/etc/kubesolo/extra-flags" "$STATE/cloud-init/flags" \
-    "--path /var/lib/kubesolo --local-storage --apiserver-extra-sans $names"
-(umask 077 && printf '%s\n' "$FLAGS" >"$STATE/payload.args")
-write_environment
+untraced write_command_line
 info "payload: kubesolo$COMMAND_LINE"
 stage_complete 90-kubesolo.sh

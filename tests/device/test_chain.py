@@ -224,13 +224,14 @@ def test_shell_parameter_opens_a_shell_after_stage_10(chain: FakeRoot) -> None:
 
 
 def test_debug_traces_every_stage_on_the_consoles(chain: FakeRoot) -> None:
-    chain.write("proc/cmdline", "kubesolo.debug\n")
+    chain.write("proc/cmdline", "kubesolo.debug kubesolo.edge-key=SECRET\n")
     chain.write("run/kubesolo-init/stages/20-second.sh", f"{STAGE}traced=yes\nstage_complete 20-second.sh\n")
     assert run_chain(chain).returncode == 0
     for name in ("dev/tty0", "dev/ttyS0"):
         assert "+ traced=yes" in chain.read(name)
         assert "[OK] Stage 20-second.sh complete" in chain.read(name)
     assert "+ traced=yes" in chain.read("run/kubesolo/boot.log")
+    assert "SECRET" not in chain.read("run/kubesolo/boot.log")
 
 
 def test_consoles_that_are_gone_do_not_matter(chain: FakeRoot) -> None:

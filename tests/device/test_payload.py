@@ -69,6 +69,17 @@ def test_secrets_go_by_file_and_not_into_the_log(node: FakeRoot) -> None:
     assert (node.path / "run/kubesolo/payload.args").stat().st_mode & 0o077 == 0
 
 
+def test_secrets_stay_out_of_the_trace(node: FakeRoot) -> None:
+    node.write("etc/kubesolo/extra-flags", "--portainer-edge-id SECRET1\n")
+    node.write(
+        "run/kubesolo/settings", "KUBESOLO_FLAGS='--portainer-edge-key=SECRET2'\nKUBESOLO_EDGE_ID='SECRET3'\n"
+    )
+    result = node.shell('set -eux\n. "$ROOT/run/kubesolo-init/stages/90-kubesolo.sh"')
+    assert "stage_complete 90-kubesolo.sh" in result.stderr, "it is traced"
+    assert "SECRET" not in result.stderr
+    assert "KEY=SECRET2" in node.read("run/kubesolo/payload.env")
+
+
 def test_without_network_card_there_is_a_dummy_interface_at_once(node: FakeRoot) -> None:
     (node.path / "run/kubesolo/address").unlink()
     args, log = arguments(node)
