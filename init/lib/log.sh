@@ -44,8 +44,8 @@ warn() { log_line "[kubesolo-init] [WARN] $*"; }
 
 error() { log_line "[kubesolo-init] [ERROR] $*"; }
 
-# die TEXT: says why and ends the stage; the runner then opens the emergency shell, which repeats it.
-die() {
+# fail TEXT: says why and ends the stage; the runner then opens the emergency shell, which repeats it.
+fail() {
     error "$*"
     printf '%s\n' "$*" >"${ROOT:-}/run/kubesolo/last-error"
     exit 1

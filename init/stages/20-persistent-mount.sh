@@ -43,7 +43,7 @@ check_file_system() {
     warn "the file system on $1 has damage that needs decisions: repairing with all of them yes"
     status=0
     e2fsck -y "$1" >&2 || status=$?
-    [ "$status" -lt 4 ] || die "the file system on $1 cannot be repaired (e2fsck status $status)"
+    [ "$status" -lt 4 ] || fail "the file system on $1 cannot be repaired (e2fsck status $status)"
 }
 
 # A partition or disk that has grown gives its space to the file system, while it is mounted.
@@ -57,17 +57,17 @@ grow_file_system() {
 
 mount_partition() {
     CLEAN=
-    read_superblock "$1" || die "no ext4 file system on $1 (kubesolo.data=$KUBESOLO_DATA)"
+    read_superblock "$1" || fail "no ext4 file system on $1 (kubesolo.data=$KUBESOLO_DATA)"
     check_file_system "$1"
     # Containers' files run from overlays, which do not take over these flags.
-    mount -t ext4 -o rw,nosuid,nodev,noatime "$1" "$DATA" || die "cannot mount $1 at /mnt/data"
+    mount -t ext4 -o rw,nosuid,nodev,noatime "$1" "$DATA" || fail "cannot mount $1 at /mnt/data"
     grow_file_system "$1"
     printf 'disk %s\n' "$1" >"$STATE/data"
     info "data partition $1 at /mnt/data"
 }
 
 mount_memory() {
-    mount -t tmpfs -o nosuid,nodev,mode=0755,size=60% data "$DATA" || die 'cannot mount memory at /mnt/data'
+    mount -t tmpfs -o nosuid,nodev,mode=0755,size=60% data "$DATA" || fail 'cannot mount memory at /mnt/data'
     printf 'memory\n' >"$STATE/data"
     warn "RAM ONLY: $1. Nothing of this cluster will survive a reboot."
 }
@@ -95,7 +95,7 @@ usr-local /usr/local
 cni/net.d /etc/cni/net.d
 cni/bin /opt/cni/bin
 END
-    mount -a -T "$STATE/binds" || die 'cannot bind the data folders into the root'
+    mount -a -T "$STATE/binds" || fail 'cannot bind the data folders into the root'
 }
 
 # A retry from the emergency shell starts from nothing.
@@ -115,7 +115,7 @@ elif wait_for_partition; then
 elif partition_is_optional; then
     mount_memory "no data partition ($KUBESOLO_DATA)"
 else
-    die "the data partition $KUBESOLO_DATA is not there (block devices: ${known:-none})"
+    fail "the data partition $KUBESOLO_DATA is not there (block devices: ${known:-none})"
 fi
 make_tree
 bind_folders

@@ -4,7 +4,7 @@
 
 mkdir -p "${ROOT:-}/run/containerd"
 for folder in /etc/cni/net.d /opt/cni/bin; do
-    [ -w "${ROOT:-}$folder" ] || die "$folder cannot be written"
+    [ -w "${ROOT:-}$folder" ] || fail "$folder cannot be written"
 done
 [ ! -s "${ROOT:-}/etc/kubesolo/containerd-config.toml" ] || info 'custom containerd configuration in /etc/kubesolo'
 stage_complete 80-containerd.sh

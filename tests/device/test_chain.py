@@ -189,7 +189,7 @@ def test_quiet_shows_only_the_marker(chain: FakeRoot) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("die 'the disk is on fire'", "the disk is on fire"),
+        ("fail 'the disk is on fire'", "the disk is on fire"),
         ("echo 'tool: no such file' >&2; exit 7", "tool: no such file"),
         ("echo 'last words' >&2\nfalse\n: never reached", "last words"),
         ("if (", "syntax error"),
