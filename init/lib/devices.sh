@@ -28,7 +28,7 @@ list_block_devices() {
     for path in "${ROOT:-}"/sys/class/block/*; do
         name=${path##*/}
         case $name in
-        loop* | ram* | zram* | nbd* | '*') continue ;;
+        loop* | ram* | zram* | nbd* | fd* | '*') continue ;;
         esac
         size=0
         read -r size 2>/dev/null <"$path/size" || :
@@ -53,7 +53,7 @@ find_label() {
     list_block_devices
     for name in $BLOCK_DEVICES; do
         case $name in
-        sr* | fd*) continue ;;
+        sr*) continue ;;
         esac
         if read_superblock "${ROOT:-}/dev/$name" && [ "$FS_LABEL" = "$1" ]; then
             FOUND=${ROOT:-}/dev/$name

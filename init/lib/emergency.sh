@@ -11,6 +11,7 @@ open_shells() {
     # Quiet or not, whoever shall type must see where.
     log_line "[kubesolo-init] Emergency shell ($1). Type 'exit' to go on from there, 'reboot -f' to start over."
     start_hostport
+    find_keyboards &
     left=${ROOT:-}/run/kubesolo/shell-left
     rm -f "$left" "$left.pids"
     mkfifo "$left"
@@ -28,6 +29,14 @@ open_shells() {
     read -r _ <>"$left" || :
     close_shells
     rm -f "$left"
+}
+
+# A USB keyboard takes a while to say that it is one.
+find_keyboards() {
+    for pause in 0 1 3; do
+        sleep "$pause"
+        coldplug
+    done
 }
 
 # A session of its own, so that the console becomes its terminal and Ctrl-C works.

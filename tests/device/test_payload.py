@@ -184,6 +184,21 @@ def test_payload_is_stopped_with_the_supervisor(root: FakeRoot) -> None:
     assert not (root.path / "run/kubesolo/run-payload.pid").exists()
 
 
+def test_payload_is_started_again_on_request(root: FakeRoot) -> None:
+    root.write("fakes.sh", "")
+    process = supervise(root, "trap 'echo stopped; exit 0' TERM\necho \"up with $*\"\nwhile :; do :; done\n")
+    log = root.path / "var/log/kubesolo.log"
+    try:
+        wait_for(log, "up with --path /var/lib/kubesolo")
+        root.write("run/kubesolo/payload.args", "--changed\n")
+        process.send_signal(signal.SIGHUP)
+        text = wait_for(log, "up with --changed")
+    finally:
+        stop(process)
+    assert "stopped" in text
+    assert delays(text) == ["1"]
+
+
 def test_payload_that_does_not_stop_is_killed(root: FakeRoot) -> None:
     root.write("fakes.sh", "")
     process = supervise(root, "trap '' TERM\necho up\nwhile :; do :; done\n", STOP_SECONDS="1")

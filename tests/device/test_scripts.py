@@ -62,6 +62,23 @@ def test_changed_lease_replaces_the_old_one(root: FakeRoot) -> None:
     assert "address del 10.0.2.77/24 dev eth0" in root.called("ip")
 
 
+def test_payload_follows_the_address(root: FakeRoot) -> None:
+    """First none (a dummy interface), then a lease, then another."""
+    root.write("run/kubesolo/address", "kubesolo0 192.0.2.1\n")
+    root.write("run/kubesolo/payload.args", "--apiserver-extra-sans\nnode-1,192.0.2.1\n")
+    root.write("run/kubesolo/run-payload.pid", "4242\n")
+    root.write("fakes/kill", 'kill() { printf "kill %s\\n" "$*" >>"$ROOT/calls"; }\n')
+    lease(root, "bound")
+    assert root.read("run/kubesolo/payload.args").splitlines()[-1] == "node-1,10.0.2.15"
+    assert (root.path / "run/kubesolo/payload.args").stat().st_mode & 0o077 == 0
+    assert "link del kubesolo0" in root.called("ip")
+    assert root.called("kill") == ["-HUP 4242"]
+    lease(root, "renew")
+    assert len(root.called("kill")) == 1, "nothing has changed"
+    lease(root, "renew", ip="10.0.2.77")
+    assert root.read("run/kubesolo/payload.args").splitlines()[-1] == "node-1,10.0.2.77"
+
+
 def test_classless_routes_replace_the_router(root: FakeRoot) -> None:
     lease(root, "bound", staticroutes="0.0.0.0/0 10.0.2.9 10.5.0.0/16 10.0.2.8")
     assert root.called("ip")[1:] == [
@@ -73,7 +90,7 @@ def test_classless_routes_replace_the_router(root: FakeRoot) -> None:
 def test_dhcp_runs_on_the_interface_with_a_link(root: FakeRoot) -> None:
     root.network_card("eth0", carrier="0")
     root.network_card("eth1")
-    root.write("run/kubesolo/etc/hostname", "node-1\n")
+    root.write("mnt/data/etc-kubesolo/hostname", "node-1\n")
     # `exec` passes over functions.
     text = (root.path / "usr/lib/kubesolo-os/dhcp").read_text()
     root.write("usr/lib/kubesolo-os/dhcp", text.replace("exec udhcpc", "udhcpc"))
