@@ -17,6 +17,7 @@ func kubectl() int {
 			os.Setenv("KUBECONFIG", admin)
 		}
 	}
+	keepTemplateMethods()
 	return cli.Run(cmd.NewDefaultKubectlCommand())
 }
 

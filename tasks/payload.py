@@ -19,7 +19,7 @@ COMMAND = "usr/bin/kubesolo"
 KUBERNETES = "1.36.3"
 VERSION_PACKAGE = "k8s.io/component-base/version"
 KUBESOLO = Program(
-    tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace"),
+    tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace", "nri_no_wasm"),
     variables=(
         (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}"),
         (f"{VERSION_PACKAGE}.gitMajor", KUBERNETES.split(".")[0]),
@@ -35,6 +35,7 @@ HELPERS = {
     ),
     "usr/libexec/cni/bridge": Program(f"{CNI}/main/bridge"),
     "usr/libexec/cni/host-local": Program(f"{CNI}/ipam/host-local"),
+    # containerd brings up a pod's loopback by itself; this is for network lists that name the plugin.
     "usr/libexec/cni/loopback": Program(f"{CNI}/main/loopback"),
     "usr/libexec/cni/portmap": Program(f"{CNI}/meta/portmap"),
 }

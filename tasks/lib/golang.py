@@ -13,6 +13,7 @@ from pathlib import Path
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import cache_dir
 from tasks.lib.process import describe_failure, die_with_parent, environment, pasteable
+from tasks.lib.pruning import prune
 
 # Where modules come from is the host's business (go.sum says what they must be): passed on when set.
 PASSED_ON = ("GOPROXY", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOSUMDB", "GONOSUMDB", "GOAUTH")
@@ -81,12 +82,13 @@ def compile_program(module: Path, program: Program, out: Path, progress: Progres
 
     Raises BuildError with what go printed: a compile error, or modules that can not be fetched.
     """
+    go, pruning, env = prune(command(), module, go_environment(module))
     linker = "-s -w -buildid=" + "".join(f" -X {name}={value}" for name, value in program.variables)
     argv = [
-        str(command()), "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false",
+        str(go), "build", "-v", *pruning, "-mod=readonly", "-trimpath", "-buildvcs=false",
         "-tags", ",".join(program.tags), "-ldflags", linker, "-o", str(out), program.package,
     ]  # fmt: skip
-    follow(argv, module, go_environment(module), Counter(module, progress))
+    follow(argv, module, env, Counter(module, progress))
 
 
 class Counter:

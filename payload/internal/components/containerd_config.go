@@ -45,6 +45,7 @@ SystemdCgroup = false
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["/opt/cni/bin", "/usr/libexec/cni"]
 conf_dir = %q
+use_internal_loopback = true
 `, containerdRoot, containerdState, ContainerdSocket, ContainerdSocket+".ttrpc", pause, filepath.Dir(networkConfig))
 }
 

@@ -4,17 +4,26 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/k3s-io/kine/pkg/endpoint"
+	"github.com/k3s-io/kine/pkg/drivers"
+	"github.com/k3s-io/kine/pkg/drivers/sqlite"
+	kine "github.com/k3s-io/kine/pkg/server"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite", without C
 
 	"kubesolo.io/os/payload/internal/journal"
 )
+
+// maxRequest is etcd's default limit for a request and for what gRPC adds to it, in bytes.
+const maxRequest = 1536*1024 + 512*1024
 
 // Kine serves the etcd interface on a socket, with SQLite behind it. It returns when it listens; after ctx
 // has ended, wait returns when the database is closed.
@@ -28,22 +37,63 @@ func Kine(ctx context.Context, c *Config) (wait func(), err error) {
 		}
 	}
 	group := &sync.WaitGroup{}
-	_, err = endpoint.Listen(ctx, endpoint.Config{
-		WaitGroup:           group,
-		Listener:            "unix://" + c.KineSocket(),
-		Endpoint:            "sqlite://" + c.database() + "?_journal_mode=WAL&_busy_timeout=30000&_synchronous=NORMAL&_txlock=immediate",
-		NotifyInterval:      5 * time.Second,
-		EmulatedETCDVersion: "3.6.0",
-		CompactInterval:     5 * time.Minute,
-		CompactTimeout:      5 * time.Second,
-		CompactMinRetain:    1000,
-		CompactBatchSize:    1000,
-		PollBatchSize:       500,
+	running, stop := context.WithCancel(context.Background())
+	_, backend, err := sqlite.New(running, group, &drivers.Config{
+		DataSourceName:   c.database() + "?_journal_mode=WAL&_busy_timeout=30000&_synchronous=NORMAL&_txlock=immediate",
+		CompactInterval:  5 * time.Minute,
+		CompactTimeout:   5 * time.Second,
+		CompactMinRetain: 1000,
+		CompactBatchSize: 1000,
+		PollBatchSize:    500,
 	})
+	if err == nil {
+		err = backend.Start(running)
+	}
 	if err != nil {
+		stop()
 		return nil, fmt.Errorf("database %s: %w", c.database(), err)
 	}
+	if err := serve(ctx, c.KineSocket(), backend, group, stop); err != nil {
+		stop()
+		return nil, err
+	}
 	return group.Wait, nil
+}
+
+// serve answers requests on the socket until ctx ends, and then calls stop. It is what kine's own package
+// "endpoint" does for this one case; that package brings every other database, an etcd server and an S3 client
+// (10 MB of program), and methods called by name, for which the linker keeps all of every type.
+func serve(ctx context.Context, socket string, backend kine.Backend, group *sync.WaitGroup, stop func()) error {
+	if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(socket, 0o600); err != nil {
+		return err
+	}
+	server := grpc.NewServer(
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Hour, Timeout: 20 * time.Second}),
+		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxSendMsgSize(math.MaxInt32),
+	)
+	kine.New(backend, "unix", 5*time.Second, "3.6.0").Register(server)
+	group.Go(func() {
+		if err := server.Serve(listener); err != nil {
+			journal.Warn("kine", "%v", err)
+		}
+	})
+	go func() {
+		<-ctx.Done()
+		timer := time.AfterFunc(2*time.Second, server.Stop)
+		defer timer.Stop()
+		server.GracefulStop()
+		stop()
+	}()
+	return nil
 }
 
 // repair lets SQLite replay the write-ahead log into the database and checks the result. A log that can not
