@@ -89,8 +89,11 @@ class ParallelRunner(Runner):
                     exhausted = True
                 elif node == "hold on":
                     break
-                else:
+                elif node.task.actions:
                     self._start(node)
+                else:  # a name for other tasks
+                    self.process_task_result(node, None)
+                    done.append(node)
             if not self._jobs:
                 if not exhausted and not self._stop_running:
                     raise InvalidTask("tasks wait for each other in a circle")
@@ -116,9 +119,6 @@ class ParallelRunner(Runner):
 
     def _start(self, node: ExecNode) -> None:
         task = node.task
-        if not task.actions:
-            self.process_task_result(node, None)
-            return
         if (before := self.dep_manager.seconds(task.name)) is not None:
             self.reporter.expected[task.name] = before
         self.dep_manager.remove_success(task)

@@ -159,6 +159,7 @@ def _work(task: Task, pipe: Pipe) -> int:
 
 def _plain(task: Task) -> dict[str, Any]:
     """Run a plain doit task."""
+    task.verbosity = 2  # all of its output goes to the log
     failure = task.execute(Stream(2))
     if failure is not None:
         raise BuildError(failure.get_msg().rstrip())

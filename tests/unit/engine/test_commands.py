@@ -86,6 +86,36 @@ def task_all():
     joined.run("-n", "2")
 
 
+def test_plain_doit_tasks(joined: Project) -> None:
+    """Groups and tasks with ordinary actions work as in any dodo.py."""
+    joined.dodo(
+        DODO
+        + """
+def task_both():
+    return {"actions": None, "task_dep": ["one", "two"], "doc": "a group"}
+
+def task_after():
+    return {"actions": ["cp build/one after.txt"], "file_dep": ["build/one"], "targets": ["after.txt"]}
+
+def task_says():
+    return {"actions": [lambda: print("hello") or {"answer": 42}], "task_dep": ["both"]}
+
+def task_fails():
+    return {"actions": ["exit 3"]}
+"""
+    )
+    joined.run("both")
+    assert (joined.top / "build/two").exists()
+    joined.run("after", "says")
+    assert joined.read("after.txt") == "text"
+    assert joined.read("build/log/says.log") == "hello\n"
+    joined.write("after.txt", "text")
+    (joined.top / "after.txt").unlink()
+    joined.run("after")
+    assert joined.read("after.txt") == "text"
+    assert "fails: FAILED" in joined.run("fails", status=2).stdout
+
+
 def test_one_at_a_time(joined: Project) -> None:
     joined.dodo("""
 def alone(b: Build) -> None:
