@@ -26,11 +26,11 @@ OVERLAY_SOURCE = TOP / "overlay"
 IMAGES_FOLDER = "usr/lib/kubesolo-os/images"
 # Programs and the modules of every node; drivers of hardware; Kubernetes; what containers need; overlay/.
 COMPRESSION = {
-    "root": Compression("zstd", 19, 1024),
-    "drivers": Compression("xz", 0, 256),
-    "payload": Compression("zstd", 19, 1024),
-    "containers": Compression("xz", 0, 1024),
-    "overlay": Compression("zstd", 15, 128),
+    "root": Compression("zstd", 1024),
+    "drivers": Compression("xz", 256),
+    "payload": Compression("zstd", 1024),
+    "containers": Compression("xz", 1024),
+    "overlay": Compression("zstd", 128),
 }
 OF_THE_PROVIDER = ("payload", "containers")
 DRIVERS = "usr/lib/modules/*/kernel/drivers/*"

@@ -9,9 +9,8 @@ from tasks.lib.process import run
 
 # What the menu needs and no more: each module is read by firmware before the menu shows.
 MODULES = (
-    "iso9660", "fat", "ext2", "part_gpt", "part_msdos", "search", "search_label", "search_fs_file",
-    "linux", "normal", "configfile", "echo", "test", "reboot", "halt", "ls", "cat",
-    "all_video", "efi_gop", "gfxterm",
+    "iso9660", "fat", "part_gpt", "part_msdos", "search", "search_label",
+    "linux", "normal", "configfile", "echo", "test", "reboot", "all_video",
 )  # fmt: skip
 # Format, module folder and file name that firmware looks for on removable media (UEFI 2.10, 3.5.1.1).
 TARGETS = {"amd64": ("x86_64-efi", "BOOTX64.EFI"), "arm64": ("arm64-efi", "BOOTAA64.EFI")}

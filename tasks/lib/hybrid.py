@@ -16,7 +16,7 @@ from pathlib import Path
 from tasks.lib.errors import BuildError
 
 SECTOR = 512
-ALIGNMENT = 1 << 20
+ALIGNMENT = 64 << 10
 ENTRIES = 128
 ENTRY_SIZE = 128
 TABLE_SECTORS = ENTRIES * ENTRY_SIZE // SECTOR
@@ -39,7 +39,7 @@ class Layout:
 
 
 def make_hybrid(image: Path, mbr_code: bytes, layout: Layout, identity: bytes) -> None:
-    """Write MBR and both GPTs into a finished ISO, in place; the ISO grows to whole MiB.
+    """Write MBR and both GPTs into a finished ISO, in place; the ISO grows to whole 64 KiB.
 
     identity: bytes from which the disk's and partition's GUIDs and the MBR's disk signature are derived.
     Raises BuildError when the boot code does not fit or the ISO's system area is in use.

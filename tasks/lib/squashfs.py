@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tasks.lib import tools
 from tasks.lib.process import run
@@ -13,16 +14,21 @@ from tasks.lib.tree import Tree
 
 @dataclass(frozen=True)
 class Compression:
-    """How an image is packed: squashfs compressor (zstd or xz), its level (zstd only), block size in KiB."""
+    """How an image is packed: squashfs compressor, its level (zstd) or filter (xz), block size in KiB.
 
-    name: str
-    level: int
+    filter: name of xz' filter for programs of the node's processor, tried beside none block by block.
+    """
+
+    name: Literal["zstd", "xz"]
     block: int
+    level: int = 19
+    filter: str = "x86"
 
     def options(self) -> list[str]:
         """sqfstar's options."""
-        level = ["-Xcompression-level", str(self.level)] if self.name == "zstd" else []
-        return ["-comp", self.name, *level, "-b", f"{self.block}K"]
+        zstd = self.name == "zstd"
+        extra = ["-Xcompression-level", str(self.level)] if zstd else ["-Xbcj", self.filter]
+        return ["-comp", self.name, *extra, "-b", f"{self.block}K"]
 
 
 def write(

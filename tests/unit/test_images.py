@@ -16,7 +16,7 @@ from tasks.lib.squashfs import Compression
 from tasks.lib.tree import Tree
 
 EPOCH = 1_700_000_000
-QUICK = Compression("zstd", 3, 128)
+QUICK = Compression("zstd", 128, level=3)
 
 
 def sample() -> Tree:
@@ -68,7 +68,7 @@ def test_same_bytes_in_another_place_umask_and_time_zone(
     assert (tmp_path / "a.img").read_bytes() == (tmp_path / "other" / "b.img").read_bytes()
 
 
-@pytest.mark.parametrize("compression", [Compression("zstd", 3, 1024), Compression("xz", 0, 128)])
+@pytest.mark.parametrize("compression", [Compression("zstd", 1024, level=3), Compression("xz", 128)])
 def test_squashfs_holds_modes_owners_times_and_content(tmp_path: Path, compression: Compression) -> None:
     tree = sample()
     tree.add_file("bin/su", b"x", 0o4755)

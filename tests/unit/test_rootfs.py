@@ -16,7 +16,7 @@ RELEASE = "6.12.1-amd64"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for layer in rootfs.COMPRESSION:
-        monkeypatch.setitem(rootfs.COMPRESSION, layer, Compression("zstd", 1, 128))
+        monkeypatch.setitem(rootfs.COMPRESSION, layer, Compression("zstd", 128, level=1))
 
 
 def build(tmp_path: Path) -> Build:
