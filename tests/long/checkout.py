@@ -25,20 +25,13 @@ class Checkout:
     objects and the task database start empty.
     """
 
-    def __init__(self, top: Path, cache: Path) -> None:
+    def __init__(self, top: Path, cache: Path, like: Checkout | None = None) -> None:
         self.top = top
         self.cache = cache
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "-c", "-o", "--exclude-standard"],
-            cwd=TOP,
-            capture_output=True,
-            check=True,
-        )
-        for name in filter(None, os.fsdecode(listed.stdout).split("\0")):
-            place = top / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if (TOP / name).is_symlink() or (TOP / name).exists():
-                shutil.copy2(TOP / name, place, follow_symlinks=False)
+        if like:  # not this checkout once more: somebody may be editing it
+            shutil.copytree(like.top, top, symlinks=True)
+        else:
+            copy_sources(top)
         for kind in ("objects", "go/mod/cache/download"):
             if (cache_dir() / kind).is_dir():
                 copy = cache / "kubesolo-os" / kind
@@ -80,3 +73,14 @@ class Checkout:
         """Make the checkout and its cache those of another user."""
         for place in (self.top, self.cache):
             subprocess.run(["chown", "-R", f"{user}:{user}", place], check=True)
+
+
+def copy_sources(top: Path) -> None:
+    """Copy what git tracks, and new files that it does not ignore."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=TOP, capture_output=True, check=True)
+    for name in filter(None, os.fsdecode(listed.stdout).split(chr(0))):
+        place = top / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if (TOP / name).is_symlink() or (TOP / name).exists():
+            shutil.copy2(TOP / name, place, follow_symlinks=False)

@@ -36,7 +36,7 @@ def folder() -> Iterator[Path]:
 def test_same_bytes(folder: Path, task: str, patterns: tuple[str, ...]) -> None:
     """Other folder, umask, time zone, locale, number of jobs and user; empty Go caches for both."""
     first = Checkout(folder / "one", folder / "cache of one")
-    second = Checkout(folder / "second one, with blanks", folder / "cache of second")
+    second = Checkout(folder / "second one, with blanks", folder / "cache of second", first)
     first.run(task, TZ="UTC", LC_ALL="C.UTF-8")
     expected = first.digests(*patterns)
     assert expected
