@@ -23,10 +23,14 @@ import (
 	"kubesolo.io/os/payload/manifests"
 )
 
-const pause = 250 * time.Millisecond
+const (
+	pause = 250 * time.Millisecond
+	// readyPatience is after how long everything else starts although the node is not Ready.
+	readyPatience = time.Minute
+)
 
 // follow starts what needs a running cluster and records how the cluster comes up.
-func follow(group *supervisor.Group, c *components.Config) error {
+func follow(group *supervisor.Group, c *components.Config, settled chan<- struct{}) error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.PKI.Kubeconfig("kube-controller-manager"))
 	if err != nil {
 		return err
@@ -39,9 +43,19 @@ func follow(group *supervisor.Group, c *components.Config) error {
 		go addons.FollowNameServers(ctx, c.RunDir)
 		go keepPKI(ctx, c)
 		// What does not make the node Ready waits until it is: the processors have enough to do.
-		if until(ctx, nodeReady(client, c.NodeName)) == nil {
-			c.Milestones.Reach(milestones.NodeReady)
+		ready := make(chan struct{})
+		go func() {
+			if until(ctx, nodeReady(client, c.NodeName)) == nil {
+				c.Milestones.Reach(milestones.NodeReady)
+				close(ready)
+			}
+		}()
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		case <-time.After(readyPatience):
 		}
+		close(settled)
 		images := make(chan struct{})
 		go func() {
 			defer close(images)

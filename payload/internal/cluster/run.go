@@ -81,14 +81,17 @@ func prepare(o *options.Options) (*components.Config, error) {
 // start brings the components up; what does not wait for each other runs side by side.
 func start(group *supervisor.Group, c *components.Config) error {
 	ctx := group.Context()
-	database, runtime, listening := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	database, runtime := make(chan struct{}), make(chan struct{})
+	listening, settled := make(chan struct{}), make(chan struct{})
 	group.Go("containerd", func(ctx context.Context) error { return runContainerd(ctx, c, runtime) })
 	group.Go("kine", func(ctx context.Context) error { return runKine(ctx, c, database) })
 	if err := ensurePKI(c); err != nil {
 		return fmt.Errorf("pki: %w", err)
 	}
 	group.Go("kube-apiserver", func(ctx context.Context) error {
-		return components.APIServer(ctx, c, database, func() { close(listening) })
+		return components.APIServer(ctx, c, components.Events{
+			Database: database, Settled: settled, Listening: func() { close(listening) },
+		})
 	})
 	if !wait(ctx, listening) {
 		return nil
@@ -98,7 +101,7 @@ func start(group *supervisor.Group, c *components.Config) error {
 		return nil
 	}
 	group.Go("kubelet", func(ctx context.Context) error { return components.Kubelet(ctx, c) })
-	return follow(group, c)
+	return follow(group, c, settled)
 }
 
 // wait says whether the event came before the end of ctx.

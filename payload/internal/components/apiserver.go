@@ -12,26 +12,33 @@ import (
 	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 )
 
-// APIServer runs kube-apiserver until ctx ends. It prepares while the database opens, and calls listening
-// once it accepts connections.
-func APIServer(ctx context.Context, c *Config, database <-chan struct{}, listening func()) error {
+// Events are what the API server waits for and tells.
+type Events struct {
+	Database  <-chan struct{} // closed when kine serves; the API server prepares meanwhile
+	Settled   <-chan struct{} // closed when the work that can wait may begin
+	Listening func()          // called once, when connections are accepted
+}
+
+// APIServer runs kube-apiserver until ctx ends.
+func APIServer(ctx context.Context, c *Config, events Events) error {
 	config, err := apiServerConfig(ctx, c)
 	if err != nil {
 		return err
 	}
 	select {
-	case <-database:
+	case <-events.Database:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	server, err := apiServerChain(config)
+	server, err := apiServerChain(config, events.Settled)
 	if err != nil {
 		return err
 	}
 	err = server.GenericAPIServer.AddPostStartHook("kubesolo-listening", func(genericapiserver.PostStartHookContext) error {
-		listening()
+		events.Listening()
 		return nil
 	})
 	if err != nil {
@@ -63,10 +70,11 @@ func apiServerConfig(ctx context.Context, c *Config) (*app.Config, error) {
 }
 
 // apiServerChain makes the chain of API servers: aggregator, Kubernetes, extensions. The middle one's OpenAPI
-// description is made when it is asked for.
-func apiServerChain(config *app.Config) (*aggregator.APIAggregator, error) {
+// description is made when it is asked for, and its default roles when begin is closed.
+func apiServerChain(config *app.Config, begin <-chan struct{}) (*aggregator.APIAggregator, error) {
 	kubernetes := config.KubeAPIs.ControlPlane.Generic
 	kubernetes.SkipOpenAPIInstallation = true
+	kubernetes.DisabledPostStartHooks.Insert(rbacrest.PostStartHookName)
 	openAPI := newLazyOpenAPI(kubernetes.OpenAPIConfig, kubernetes.OpenAPIV3Config)
 	front := &config.Aggregator.GenericConfig.Config
 	build := front.BuildHandlerChainFunc
@@ -86,7 +94,7 @@ func apiServerChain(config *app.Config) (*aggregator.APIAggregator, error) {
 		return nil, errors.New("the server behind the aggregator is of an unknown kind")
 	}
 	openAPI.install(middle.Handler.GoRestfulContainer, middle.Handler.NonGoRestfulMux)
-	return server, nil
+	return server, deferRBAC(server.GenericAPIServer, begin)
 }
 
 func apiServerArguments(c *Config) []string {

@@ -97,9 +97,9 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	database, listening, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	database, settled, listening, ended := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	close(database)
-	go func() { ended <- APIServer(serving, c, database, func() { close(listening) }) }()
+	go func() { ended <- APIServer(serving, c, Events{database, settled, func() { close(listening) }}) }()
 	select {
 	case <-listening:
 	case err := <-ended:
@@ -108,6 +108,10 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 		t.Fatal("the API server does not listen")
 	}
 	admin := administrator(t, c)
+	if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
+		t.Error("ready without the default roles")
+	}
+	close(settled)
 	for deadline := time.Now().Add(patience); ; {
 		if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
 			break
@@ -118,6 +122,7 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	for path, want := range map[string]string{
+		"/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin": `"rules"`,
 		"/api/v1/nodes": `"NodeList"`, "/apis": `"apps/v1"`, "/openapi/v2": `/apis/apps/v1/namespaces/{namespace}/deployments`,
 		"/openapi/v3": `"apis/apps/v1"`, "/openapi/v3/apis/apps/v1": `io.k8s.api.apps.v1.Deployment`,
 		"/openapi/v3/apis/apiextensions.k8s.io/v1": `CustomResourceDefinition`,
