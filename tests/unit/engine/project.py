@@ -71,7 +71,7 @@ class Project:
         """Run the builder to its end and check its exit status."""
         done = subprocess.run(
             self.command(*arguments), cwd="/", env=env or self.environment(), capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, timeout=60, check=False,
+            stdin=subprocess.DEVNULL, timeout=240, check=False,
         )  # fmt: skip
         if status is not None:
             assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -53,7 +53,7 @@ def task_copy():
     project.write("in.txt", "x", mode=0)
     powerless = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     done = subprocess.run([*powerless, *project.command("copy")], cwd="/", env=project.environment(),
-                          capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+                          capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
     assert done.returncode == 2, done.stdout + done.stderr
     assert "copy: FAILED: in.txt can not be read: Permission denied" in done.stdout
 
@@ -321,7 +321,7 @@ def task_many():
 """)
     done = subprocess.run(
         project.command("many"), cwd="/", env=project.environment(), capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)), timeout=60, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)), timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "Too many open files" in done.stdout

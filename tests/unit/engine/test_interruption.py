@@ -50,6 +50,8 @@ def task_all():
 """
 MOMENTS = 20
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def chain(project: Project) -> Project:
@@ -109,14 +111,14 @@ def test_interrupted_at_many_moments(chain: Project, number: signal.Signals) -> 
         child = chain.spawn()
         time.sleep(whole * (moment + 0.5) / MOMENTS)
         child.send_signal(number)
-        out, _ = child.communicate(timeout=20)
+        out, _ = child.communicate(timeout=120)
         if number != signal.SIGKILL:
             in_time = "KeyboardInterrupt" not in out  # else Python itself was not up yet
             assert not in_time or child.returncode in (0, 128 + number, -number), out
             assert members(child.pid) == []
             assert chain.leftovers() == []
         elif moment % 2:
-            assert wait_until_gone(child.pid, 5) == []
+            assert wait_until_gone(child.pid, 30) == []
         if moment % 3 == 0:
             now, other = other, now
             chain.write("in.txt", now)
@@ -139,7 +141,7 @@ def task_slow():
         child = chain.spawn("slow")
         wait_for(chain.top / "build/.part-slow")
         child.send_signal(number)
-        out, _ = child.communicate(timeout=10)
+        out, _ = child.communicate(timeout=120)
         assert child.returncode == 128 + number
         assert f"stopped by {name}" in out
         assert members(child.pid) == []
@@ -147,7 +149,7 @@ def task_slow():
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} does not appear"
         time.sleep(0.01)
@@ -178,8 +180,8 @@ def task_slow():
         pids = [int(chain.read(f"build/scratch/slow/{name}")) for name in ("shell", "sleeper")]
         assert all(alive(pid) for pid in pids)
         child.send_signal(number)
-        child.communicate(timeout=20)
-        deadline = time.monotonic() + 3
+        child.communicate(timeout=120)
+        deadline = time.monotonic() + 60
         while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not any(alive(pid) for pid in pids), number
@@ -202,7 +204,7 @@ def task_slow():
     child.kill()
     (chain.top / "count").rmdir()
     chain.run("slow")
-    child.communicate(timeout=5)
+    child.communicate(timeout=120)
     assert chain.read("build/slow") == "made"
 
 
@@ -228,7 +230,7 @@ def test_killed_while_writing_the_database(project: Project) -> None:
     for attempt in range(200 // KILLS_A_PROCESS):
         command = [*project.command()[:1], str(script), str(attempt)]
         done = subprocess.run(
-            command, env=environment, cwd=project.top, capture_output=True, text=True, timeout=60
+            command, env=environment, cwd=project.top, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -281,7 +283,7 @@ def task_slow():
     line = second.stdout.readline()
     assert f"waiting for process {first.pid}" in line
     os.kill(second.pid, signal.SIGINT)
-    second.communicate(timeout=5)
+    second.communicate(timeout=120)
     assert second.returncode == 130
-    first.communicate(timeout=10)
+    first.communicate(timeout=120)
     assert first.returncode == 0

@@ -59,7 +59,7 @@ def done(project: Project, command: list[str] | None = None) -> set[str]:
     """Which tasks a run made."""
     argv = command or project.command()
     env = project.environment() | {"PYTHONPATH": str(Path(doit.__file__).parents[1])}
-    run = subprocess.run(argv, cwd="/", env=env, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(argv, cwd="/", env=env, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return {line.partition(":")[0] for line in run.stdout.splitlines() if ": done in" in line}
 
