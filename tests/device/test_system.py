@@ -79,6 +79,14 @@ def test_setting_that_the_kernel_does_not_have_is_warned_about(root: FakeRoot) -
     assert root.read("proc/sys/vm/swappiness") == "0\n"
 
 
+def test_huge_pages_are_for_those_who_ask(root: FakeRoot) -> None:
+    setting = "sys/kernel/mm/transparent_hugepage/enabled"
+    assert "WARN" not in done(root, "40-sysctl"), "a kernel without them is fine"
+    root.write(setting, "[always] madvise never\n")
+    done(root, "40-sysctl")
+    assert root.read(setting) == "madvise\n"
+
+
 def test_cloud_init_file_is_not_passed_over_in_silence(root: FakeRoot) -> None:
     assert "WARN" not in done(root, "45-cloud-init")
     root.write("mnt/data/etc-kubesolo/cloud-init.yaml", "#cloud-config\n")
