@@ -132,7 +132,10 @@ take_images() {
     done
     IMAGE_DIR=$target
     [ "$damaged" = 0 ] || return 1
-    [ "$1" = yes ] || kilobytes=0
+    # What lies in the initramfs takes memory as well.
+    case $1/$MEDIUM_KIND in
+    no/disk | no/removable) kilobytes=0 ;;
+    esac
     printf '%s\n' "$kilobytes" >"${ROOT:-}/run/kubesolo/root-images-kb"
 }
 

@@ -88,6 +88,7 @@ def test_images_inside_the_initramfs_are_used(initramfs: FakeRoot) -> None:
         path.write_bytes(data)
     assert boot(initramfs).returncode == 0
     assert (initramfs.path / "newroot/run/kubesolo/medium").read_text() == "initramfs initramfs\n"
+    assert (initramfs.path / "newroot/run/kubesolo/root-images-kb").read_text() == "4\n", "that is memory too"
     assert not any("iso9660" in mount for mount in initramfs.called("mount"))
 
 
