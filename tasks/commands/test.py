@@ -15,7 +15,7 @@ DESCRIPTION = """\
 Everything after the command goes to pytest: ./doit test -k ready, ./doit test tests/unit. Only tests/vm needs
 products, so nothing is built when just other folders are named. Tests that build products again and again
 (marked `long`) run with ./doit test-all."""
-WITHOUT_PRODUCTS = ("tests/unit", "tests/device")
+WITHOUT_PRODUCTS = ("tests/unit", "tests/device", "tests/long")
 
 
 class Plugin(GraphCommand):
@@ -30,6 +30,7 @@ class Plugin(GraphCommand):
 
     def parse_execute(self, in_args: list[str]) -> int:
         """All arguments are pytest's."""
+        in_args = [_absolute(text) for text in in_args]
         if self._needs_products(in_args):
             status = self.execute(self.cmdparser.parse([])[0], [])
             if status:
@@ -49,9 +50,18 @@ class Plugin(GraphCommand):
     @staticmethod
     def _needs_products(arguments: list[str]) -> bool:
         """Whether the tests may include some of tests/vm."""
-        named = [os.path.relpath(Path(text.partition("::")[0]).resolve(), TOP) for text in arguments
-                 if not text.startswith("-") and Path(text.partition("::")[0]).exists()]  # fmt: skip
+        named = [os.path.relpath(text.partition("::")[0], TOP) for text in arguments if text.startswith("/")]
         return not named or not all(path.startswith(WITHOUT_PRODUCTS) for path in named)
+
+
+def _absolute(text: str) -> str:
+    """A path, from where the user stands or from the checkout, as absolute path; all else as it is."""
+    path, found, rest = text.partition("::")
+    if "/" in path or path.endswith(".py"):
+        for place in (Path.cwd() / path, TOP / path):
+            if place.exists():
+                return f"{place.resolve()}{found}{rest}"
+    return text
 
 
 def _is_tested(task: Any) -> bool:

@@ -70,12 +70,16 @@ class Main(DoitMain):
 
 
 def permuted(command: Command, arguments: list[str]) -> list[str]:
-    """The arguments with all options first, as doit stops at the first that is none."""
+    """The arguments with all options first, as doit stops at the first that is none.
+
+    Raises CmdParseError for an unknown option.
+    """
     parser = command.cmdparser
     try:
         options, names = getopt.gnu_getopt(arguments, parser.get_short(), parser.get_long())
-    except getopt.GetoptError:
-        return arguments  # doit says what is wrong
+    except getopt.GetoptError as error:
+        hint = f"./doit {command.name} --help shows the options"
+        raise CmdParseError(f"{command.name}: {error.msg}\n  hint: {hint}") from error
     front = [word for option, value in options for word in ([option, value] if value else [option])]
     return [*front, "--", *names] if any(name.startswith("-") for name in names) else [*front, *names]
 
