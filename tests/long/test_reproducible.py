@@ -30,6 +30,7 @@ def folder() -> Iterator[Path]:
     ("task", "patterns"),
     [
         ("iso-stub", ("build/*.tar", "build/*.squashfs", "build/*.gz", "build/*.img", "build/*.iso")),
+        ("image-coredns", ("build/images/*.tar",)),
         ("iso", ("build/*.tar", "build/images/*.tar", "build/*.squashfs", "build/*.gz", "output/*")),
     ],
 )
