@@ -27,6 +27,7 @@ LOGGED = [
     "poweroff",
     "sync",
     "setsid",
+    "acpid",
 ]
 # Logs the call, then does what a test wants the command to do, if anything.
 FAKE = """

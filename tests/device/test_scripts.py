@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tasks.lib.paths import TOP
 from tests.device.fakeroot import FakeRoot
 
 LEASE = {"interface": "eth0", "ip": "10.0.2.15", "mask": "24", "router": "10.0.2.2", "dns": "10.0.2.3"}
@@ -297,3 +298,16 @@ def test_services_are_started_beside_each_other(root: FakeRoot) -> None:
         while not (root.path / "usr/lib/kubesolo-os/quick-ran").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_power_button_is_listened_to_where_there_is_one(root: FakeRoot) -> None:
+    script = "init.d/60-power-button"
+    text = (root.path / "usr/lib/kubesolo-os" / script).read_text()
+    # `exec` passes over functions.
+    root.write(f"usr/lib/kubesolo-os/{script}", text.replace("exec acpid", "acpid"))
+    assert root.script(script).returncode == 0
+    assert not root.called("acpid")
+    root.write("dev/input/event0", "")
+    assert root.script(script).returncode == 0
+    assert root.called("acpid") == ["-f -c /etc/acpi -p /dev/null -l /dev/null"]
+    assert (TOP / "overlay/etc/acpi/PWRF/00000080").stat().st_mode & 0o111

@@ -116,7 +116,7 @@ wait_for_address() {
         if [ -z "$INTERFACES" ] || [ "$NOW" -ge "$deadline" ]; then
             break
         fi
-        sleep 0.1
+        sleep 0.05
         read_uptime
     done
     [ -s "$STATE/address" ] || make_dummy_interface
