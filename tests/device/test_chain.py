@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+import threading
 
 import pytest
 
@@ -177,6 +179,16 @@ def test_stages_run_in_order_and_init_takes_over(chain: FakeRoot) -> None:
     assert "KUBESOLO" not in environment
     assert "ROOT=" not in environment
     assert "PATH=/usr/sbin:/usr/bin:/sbin:/bin" in environment
+
+
+def test_the_payload_is_read_ahead_while_the_stages_run(chain: FakeRoot) -> None:
+    payload = chain.path / "usr/bin/kubesolo"
+    os.mkfifo(payload)
+    writer = threading.Thread(target=payload.write_bytes, args=[b"read"], daemon=True)
+    writer.start()
+    assert run_chain(chain).returncode == 0
+    writer.join(20)
+    assert not writer.is_alive(), "nobody has read it"
 
 
 def test_quiet_shows_only_the_marker(chain: FakeRoot) -> None:
