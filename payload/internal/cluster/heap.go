@@ -42,8 +42,6 @@ func tightenHeap(ctx context.Context, o *options.Options) {
 		return
 	case <-time.After(settle):
 	}
-	// Huge pages are quick to fill while starting; afterwards they keep memory that the heap does not use.
-	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
 	debug.SetMemoryLimit(math.MaxInt64)
 	debug.SetGCPercent(tightHeap)
 	debug.FreeOSMemory()
