@@ -53,10 +53,9 @@ class Plugin(Command):
                 f"bench: unknown: {', '.join(sorted(unknown))}", f"choose from {', '.join(PARTS)}"
             )
         setups = chosen_setups(opt_values["setups"])
-        iso = chosen_iso(opt_values["iso"])
-        for part in PARTS:
-            if pos_args and part not in pos_args:
-                continue
+        parts = [part for part in PARTS if part in pos_args or not pos_args]
+        iso = chosen_iso(opt_values["iso"]) if parts != ["build"] else Path()
+        for part in parts:
             if part == "sizes":
                 bench_sizes(iso)
             elif part == "boot":
