@@ -1,0 +1,100 @@
+"""The ISO task with small parts in place of the real ones; the boot loaders are the real ones."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import pycdlib
+import pytest
+
+from tasks import initramfs, iso, parts, rootfs, userland
+from tasks.kernel import Files
+from tasks.lib import tools
+from tasks.lib.bootmenu import ENTRIES
+from tasks.lib.engine import Build
+from tasks.lib.process import run
+from tasks.lib.release import Part, parts_text
+
+NAME = "kubesolo-os-0.0.0-amd64.iso"
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with small parts, which the task takes for the real ones."""
+    (tmp_path / "vmlinuz").write_bytes(b"MZ kernel")
+    (tmp_path / "kubesolo-os.gz").write_bytes(b"initramfs")
+    (tmp_path / "root.squashfs").write_bytes(b"hsqs" * 1000)
+    part = Part("nftables", "package", "1.1", "nftables", "ab" * 32, "GPL-2")
+    (tmp_path / "list.json").write_text(parts_text([part]))
+    monkeypatch.setattr(Files, "vmlinuz", tmp_path / "vmlinuz")
+    monkeypatch.setattr(initramfs, "initramfs", lambda provider: tmp_path / "kubesolo-os.gz")
+    monkeypatch.setattr(rootfs, "layers", lambda provider: {"root.squashfs": tmp_path / "root.squashfs"})
+    monkeypatch.setattr(iso, "EFI_IMAGE", tmp_path / "efi.img")
+    for module, name in ((iso, "MEDIA"), (userland, "PARTS")):
+        monkeypatch.setattr(module, name, tmp_path / "list.json")
+    monkeypatch.setattr(iso, "payload_parts", lambda provider: tmp_path / "list.json")
+    (tmp_path / "scratch").mkdir()
+    iso.build_efi(Build([tmp_path / "efi.img"], tmp_path / "scratch"))
+    return tmp_path
+
+
+def build(folder: Path, out: str) -> Path:
+    target = folder / out
+    target.mkdir()
+    outs = [target / NAME, target / "SHA256SUMS", target / "manifest.json"]
+    iso.build_iso("upstream", NAME, Build(outs, folder / "scratch"))
+    return target
+
+
+def read(image: pycdlib.PyCdlib, path: str) -> bytes:
+    stream = io.BytesIO()
+    image.get_file_from_iso_fp(stream, rr_path=path)
+    return stream.getvalue()
+
+
+def test_the_medium_has_what_the_boot_contract_names(made: Path) -> None:
+    image = pycdlib.PyCdlib()
+    image.open(str(build(made, "a") / NAME))
+    assert image.pvd.volume_identifier.rstrip() == b"KUBESOLO"
+    assert read(image, "/boot/vmlinuz") == b"MZ kernel"
+    assert read(image, "/boot/kubesolo-os.gz") == b"initramfs"
+    assert read(image, "/boot/root.squashfs") == b"hsqs" * 1000
+    for config in ("/isolinux/isolinux.cfg", "/boot/grub/grub.cfg"):
+        text = read(image, config).decode()
+        assert all(f"{entry.label}" in text and entry.parameters in text for entry in ENTRIES)
+    image.close()
+
+
+def test_checksums_and_manifest_are_right(made: Path) -> None:
+    target = build(made, "a")
+    run(["sha256sum", "-c", "SHA256SUMS"], cwd=target)
+    found = json.loads((target / "manifest.json").read_text())
+    assert found["file"]["sha256"] == hashlib.sha256((target / NAME).read_bytes()).hexdigest()
+    names = {part["name"] for part in found["parts"]}
+    assert {"nftables", "kubesolo-os.gz", "root.squashfs"} <= names
+
+
+def test_the_same_parts_give_the_same_bytes(made: Path) -> None:
+    first, second = build(made, "a"), build(made, "b")
+    for name in (NAME, "SHA256SUMS", "manifest.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_sgdisk_finds_no_problem_and_the_efi_partition_has_grub(made: Path) -> None:
+    image = build(made, "a") / NAME
+    text = run([*tools.command("sgdisk"), "-v", "-p", image]).stdout.decode()
+    assert "No problems found" in text
+    row = next(line.split() for line in text.splitlines() if line.strip().endswith("EF00  EFI"))
+    assert row[5] == "EF00"
+    partition = made / "esp.img"
+    data = image.read_bytes()
+    partition.write_bytes(data[int(row[1]) * 512 : (int(row[2]) + 1) * 512])
+    assert partition.read_bytes() == (made / "efi.img").read_bytes()
+    listing = run([*tools.command("mtools"), "-c", "mdir", "-/", "-b", "-i", partition]).stdout.decode()
+    assert "::/EFI/BOOT/BOOTX64.EFI" in listing
+
+
+def test_the_boot_loaders_are_listed_and_their_helpers_not() -> None:
+    assert "isolinux" in parts.LOADERS
+    assert "grub-common" not in parts.LOADERS
