@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tasks.lib.paths import TOP
 
+# Seconds for what takes milliseconds, as the machine may have other things to do.
+DEADLINE = 60
 LOGGED = [
     "mount",
     "umount",
@@ -134,7 +136,7 @@ class FakeRoot:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=DEADLINE,
             check=False,
         )
 

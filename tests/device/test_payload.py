@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.device.fakeroot import FakeRoot, complete
+from tests.device.fakeroot import DEADLINE, FakeRoot, complete
 
 DEFAULT = ["--path", "/var/lib/kubesolo", "--local-storage", "--apiserver-extra-sans", "node-1,10.0.2.15"]
 
@@ -111,7 +111,7 @@ def supervise(root: FakeRoot, payload: str, **environment: str) -> subprocess.Po
 
 
 def wait_for(path: Path, text: str) -> str:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + DEADLINE
     while not (path.exists() and text in path.read_text()):
         assert time.monotonic() < deadline, f"{text!r} not in {path.read_text() if path.exists() else path}"
         time.sleep(0.05)
@@ -159,7 +159,7 @@ def test_back_off_starts_again_after_a_healthy_minute(root: FakeRoot) -> None:
     process = supervise(root, payload, LOG_SECONDS="3600")
     log = root.path / "var/log/kubesolo.log"
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + DEADLINE
         while not (log.exists() and len(delays(log.read_text())) >= 6):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -177,7 +177,7 @@ def test_payload_is_stopped_with_the_supervisor(root: FakeRoot) -> None:
     try:
         wait_for(log, "up")
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE) == 0
     finally:
         stop(process)
     assert "stopped cleanly" in log.read_text()
@@ -206,7 +206,7 @@ def test_payload_that_does_not_stop_is_killed(root: FakeRoot) -> None:
     try:
         wait_for(log, "up")
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE) == 0
     finally:
         stop(process)
     assert "did not stop in 1 s: killed" in log.read_text()
@@ -220,7 +220,7 @@ def test_log_is_bounded(root: FakeRoot) -> None:
     try:
         # It is written anew with every turn.
         old = log.with_suffix(".log.1")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + DEADLINE
         while not (old.exists() and old.stat().st_size >= 20000 and log.stat().st_size < 20000):
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -232,7 +232,7 @@ def test_second_supervisor_leaves_at_once(root: FakeRoot) -> None:
     root.write("run/kubesolo/run-payload.pid", f"{os.getpid()}\n")
     process = supervise(root, "exit 0\n")
     try:
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE) == 0
     finally:
         stop(process)
     assert not (root.path / "var/log/kubesolo.log").exists()

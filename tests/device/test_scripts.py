@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tasks.lib.paths import TOP
-from tests.device.fakeroot import FakeRoot
+from tests.device.fakeroot import DEADLINE, FakeRoot
 
 LEASE = {"interface": "eth0", "ip": "10.0.2.15", "mask": "24", "router": "10.0.2.2", "dns": "10.0.2.3"}
 
@@ -190,7 +190,7 @@ def sync(root: FakeRoot, answer: str, count: int, servers: str = "a.example") ->
     root.write("calls", "")
     root.write("run/kubesolo/cloud-init/ntp", f"{servers}\n")
     with background(root, "sync-clock", NTP_DELAY="0"):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + DEADLINE
         while len(root.called("rdate")) < count:
             assert time.monotonic() < deadline, root.calls
             time.sleep(0.05)
@@ -294,7 +294,7 @@ def test_services_are_started_beside_each_other(root: FakeRoot) -> None:
     root.write("usr/lib/kubesolo-os/init.d/30-no-program", "")
     os.mkfifo(root.path / "usr/lib/kubesolo-os/init.d/never")
     with background(root, "start-services"):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + DEADLINE
         while not (root.path / "usr/lib/kubesolo-os/quick-ran").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lib.paths import TOP
-from tests.device.fakeroot import FakeRoot, complete
+from tests.device.fakeroot import DEADLINE, FakeRoot, complete
 
 SYSCTL = {
     "net/bridge/bridge-nf-call-iptables": "1",
@@ -38,7 +38,7 @@ def done(root: FakeRoot, name: str) -> str:
 
 def wait_for(path: Path, text: str) -> None:
     """Wait for a background process to have written something."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + DEADLINE
     while not (path.exists() and text in path.read_text()):
         assert time.monotonic() < deadline, f"{text} not in {path}"
         time.sleep(0.02)
