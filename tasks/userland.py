@@ -68,23 +68,11 @@ def select(everything: Tree, selection: Selection) -> Tree:
     tree = Tree()
     for path, target in LINKS.items():
         tree.add_symlink(path, target)
-    copy(everything, tree, closure(everything, wanted, LIBRARY_FOLDERS))
-    copy(everything, tree, (everything.resolve(path) for path in selection.files))
+    chosen = {*closure(everything, wanted, LIBRARY_FOLDERS), *map(everything.resolve, selection.files)}
+    tree.add_tree(everything.only(chosen.__contains__))
     add_applets(tree, selection.applets)
     tree.add_file(BUNDLE, certificate_bundle(everything))
     return tree
-
-
-def copy(source: Tree, dest: Tree, paths: Iterable[str]) -> None:
-    """Copy single entries."""
-    part = Tree()
-    for path in paths:
-        entry = source[path]
-        if entry.kind == "symlink":
-            part.add_symlink(path, entry.target)
-        else:
-            part.add_file(path, entry.content, entry.mode)
-    dest.add_tree(part)
 
 
 def add_applets(tree: Tree, applets: Iterable[str]) -> None:
