@@ -56,11 +56,7 @@ func follow(group *supervisor.Group, c *components.Config, settled chan<- struct
 		case <-time.After(readyPatience):
 		}
 		close(settled)
-		images := make(chan struct{})
-		go func() {
-			defer close(images)
-			importImages(ctx)
-		}()
+		settleHeap(c.Options)
 		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
 		go func() {
@@ -72,6 +68,11 @@ func follow(group *supervisor.Group, c *components.Config, settled chan<- struct
 		if until(ctx, apiReady(client)) == nil {
 			c.Milestones.Reach(milestones.Readyz)
 		}
+		images := make(chan struct{})
+		go func() {
+			defer close(images)
+			importImages(ctx)
+		}()
 		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "label of the node: %v", err)

@@ -87,7 +87,6 @@ func get(t *testing.T, client *http.Client, c *Config, path string) (int, string
 
 func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 	journal.QuietLibraries(false)
-	journal.Hush()
 	c := testConfig(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

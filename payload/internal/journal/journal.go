@@ -9,7 +9,10 @@ import (
 	"sync"
 )
 
-var mutex sync.Mutex
+var (
+	mutex sync.Mutex
+	out   = os.Stderr
+)
 
 // Uptime returns the seconds since the kernel started (proc(5), /proc/uptime), 0 when unknown.
 func Uptime() float64 {
@@ -35,5 +38,5 @@ func write(mark, component, format string, args ...any) {
 	text := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
 	mutex.Lock()
 	defer mutex.Unlock()
-	fmt.Fprintf(os.Stderr, "[kubesolo] %8.2f %s: %s%s\n", Uptime(), component, mark, text)
+	fmt.Fprintf(out, "[kubesolo] %8.2f %s: %s%s\n", Uptime(), component, mark, text)
 }

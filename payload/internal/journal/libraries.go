@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/grpclog"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
@@ -51,10 +52,23 @@ func KeepQuiet() {
 	}
 }
 
-// Hush drops what the libraries still say while everything is being stopped: that the others have gone.
+// Hush drops what the libraries still say while everything is being stopped: that the others have gone. Some
+// write to the file descriptor itself; the journal keeps a descriptor of its own.
 func Hush() {
-	if quiet {
-		klog.SetOutputBySeverity("WARNING", io.Discard)
-		logrus.SetOutput(io.Discard)
+	if !quiet {
+		return
 	}
+	nothing, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer nothing.Close()
+	mutex.Lock()
+	defer mutex.Unlock()
+	kept, err := unix.FcntlInt(os.Stderr.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return
+	}
+	out = os.NewFile(uintptr(kept), "journal")
+	_ = unix.Dup3(int(nothing.Fd()), int(os.Stderr.Fd()), 0)
 }
