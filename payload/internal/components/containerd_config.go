@@ -22,7 +22,7 @@ disabled_plugins = [
   "io.containerd.differ.v1.erofs", "io.containerd.mount-handler.v1.erofs", "io.containerd.snapshotter.v1.native",
   "io.containerd.image-verifier.v1.bindir", "io.containerd.tracing.processor.v1.otlp",
   "io.containerd.internal.v1.tracing", "io.containerd.monitor.container.v1.restart",
-  "io.containerd.internal.v1.restart", "io.containerd.monitor.task.v1.cgroups",
+  "io.containerd.internal.v1.restart", "io.containerd.internal.v1.opt", "io.containerd.monitor.task.v1.cgroups",
 ]
 
 [plugins."io.containerd.server.v1.grpc"]

@@ -45,6 +45,7 @@ func controllerArguments(c *Config) []string {
 		"--cluster-signing-key-file="+c.PKI.File("ca.key"),
 		"--root-ca-file="+c.PKI.File("ca.crt"),
 		"--service-account-private-key-file="+c.PKI.File("sa.key"),
+		"--flex-volume-plugin-dir="+volumePlugins,
 		"--leader-elect=false",
 		"--profiling=false",
 		"--terminated-pod-gc-threshold=100",

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/k3s-io/kine/pkg/drivers"
+	"github.com/k3s-io/kine/pkg/drivers/generic"
 	"github.com/k3s-io/kine/pkg/drivers/sqlite"
 	kine "github.com/k3s-io/kine/pkg/server"
 	"google.golang.org/grpc"
@@ -24,6 +25,9 @@ import (
 
 // maxRequest is etcd's default limit for a request and for what gRPC adds to it, in bytes.
 const maxRequest = 1536*1024 + 512*1024
+
+// connections to the database that are kept open.
+const connections = 4
 
 // Kine serves the etcd interface on a socket, with SQLite behind it. It returns when it listens; after ctx
 // has ended, wait returns when the database is closed.
@@ -45,6 +49,9 @@ func Kine(ctx context.Context, c *Config) (wait func(), err error) {
 		CompactMinRetain: 1000,
 		CompactBatchSize: 1000,
 		PollBatchSize:    500,
+		// By default two connections are kept and any number is opened, each with its own view of the schema:
+		// at start, dozens wait for each other's locks, and requests run into their deadline of 30 s.
+		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: connections, MaxOpen: connections},
 	})
 	if err == nil {
 		err = backend.Start(running)

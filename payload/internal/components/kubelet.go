@@ -11,6 +11,9 @@ import (
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 )
 
+// volumePlugins is where operators may put FlexVolume drivers: the default is on the read-only root.
+const volumePlugins = "/var/lib/kubelet/volumeplugins"
+
 // Kubelet runs the kubelet until ctx ends.
 func Kubelet(ctx context.Context, c *Config) error {
 	flags := options.NewKubeletFlags()
@@ -50,6 +53,7 @@ func configureKubelet(k *kubeletconfig.KubeletConfiguration, c *Config) {
 	k.ClusterDomain = ClusterDomain
 	k.ResolverConfig = "/etc/resolv.conf"
 	k.RegisterNode = true
+	k.VolumePluginDir = volumePlugins
 	k.SerializeImagePulls = true
 	k.EnableProfilingHandler = false
 	k.EnableDebugFlagsHandler = false
