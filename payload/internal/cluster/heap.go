@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"kubesolo.io/os/payload/internal/options"
 )
 
@@ -18,7 +20,18 @@ const (
 	settle      = 5 * time.Second
 )
 
-func loosenHeap(o *options.Options) { setHeap(o, looseHeap) }
+// smallMachine is the memory in bytes below which the heap is never loose: there the program's own pages would
+// be pushed out and read again and again.
+const smallMachine = 768 << 20
+
+func loosenHeap(o *options.Options) {
+	info := unix.Sysinfo_t{}
+	if unix.Sysinfo(&info) == nil && uint64(info.Totalram)*uint64(info.Unit) < smallMachine {
+		setHeap(o, settledHeap)
+		return
+	}
+	setHeap(o, looseHeap)
+}
 
 func settleHeap(o *options.Options) { setHeap(o, settledHeap) }
 
