@@ -24,16 +24,27 @@ const (
 // be pushed out and read again and again.
 const smallMachine = 768 << 20
 
-func loosenHeap(o *options.Options) {
+func small() bool {
 	info := unix.Sysinfo_t{}
-	if unix.Sysinfo(&info) == nil && uint64(info.Totalram)*uint64(info.Unit) < smallMachine {
-		setHeap(o, settledHeap)
-		return
-	}
-	setHeap(o, looseHeap)
+	return unix.Sysinfo(&info) == nil && uint64(info.Totalram)*uint64(info.Unit) < smallMachine
 }
 
-func settleHeap(o *options.Options) { setHeap(o, settledHeap) }
+func loosenHeap(o *options.Options) {
+	if small() {
+		setHeap(o, settledHeap)
+	} else {
+		setHeap(o, looseHeap)
+	}
+}
+
+func settleHeap(o *options.Options) {
+	if small() && !o.Full {
+		debug.SetGCPercent(tightHeap)
+		debug.FreeOSMemory()
+	} else {
+		setHeap(o, settledHeap)
+	}
+}
 
 func setHeap(o *options.Options, percent int) {
 	if !o.Full {
