@@ -18,6 +18,7 @@ SYSCTL = {
     "fs/inotify/max_user_watches": "524288",
     "net/netfilter/nf_conntrack_max": "131072",
     "vm/swappiness": "0",
+    "vm/percpu_pagelist_high_fraction": "128",
     "kernel/panic": "10",
     "kernel/panic_on_oops": "1",
     # kubelet --protect-kernel-defaults
