@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lib.bootmenu import DATA, SERIAL_LAST
-from tasks.lib.config import load_config
-from tasks.lib.engine.command import Command, build
+from tasks.lib.engine.command import Command
 from tasks.lib.errors import BuildError
-from tasks.lib.paths import OUTPUT
+from tasks.lib.product import choose_iso
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
@@ -103,19 +102,6 @@ def run(hardware: Hardware, accelerator: Acceleration) -> None:
     with Machine(hardware, accelerator, FOLDER, None, show) as machine:
         Session(machine).run()
     print(f"\ndev-vm: off; the console's log is {FOLDER / 'serial.log'}")
-
-
-def choose_iso(given: str) -> Path:
-    """The ISO named on the command line, or the product, brought up to date first.
-
-    Raises BuildError when it is missing or can not be built.
-    """
-    if given:
-        if not Path(given).is_file():
-            raise BuildError(f"{given}: no such file", "give the path of an ISO, or leave --iso out")
-        return Path(given)
-    build("iso")
-    return OUTPUT / f"kubesolo-os-{load_config().os.version}-amd64.iso"
 
 
 def choose_disk(given: str, size: int) -> Path | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.config import load_config
-from tasks.lib.paths import BUILD, OUTPUT
+from tasks.lib.paths import BUILD
+from tasks.lib.product import iso_path
 from tasks.lib.vm.accel import Acceleration, acceleration
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine
@@ -53,8 +53,7 @@ def product(path: Path, task: str) -> Path:
 @pytest.fixture(scope="session")
 def iso() -> Path:
     """The product itself, byte for byte."""
-    default = OUTPUT / f"kubesolo-os-{load_config().os.version}-amd64.iso"
-    return product(Path(os.environ.get("KUBESOLO_TEST_ISO", default)), "iso")
+    return product(Path(os.environ.get("KUBESOLO_TEST_ISO", iso_path())), "iso")
 
 
 @pytest.fixture(scope="session")
