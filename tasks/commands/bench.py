@@ -7,19 +7,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.bench import boots, builds, report, sizes
+from tasks.lib.bench import boots, builds, cold, report, sizes
 from tasks.lib.bench.host import describe_host
-from tasks.lib.config import load_config
-from tasks.lib.engine.command import Command, build
+from tasks.lib.engine.command import Command
 from tasks.lib.errors import BuildError
-from tasks.lib.paths import OUTPUT
+from tasks.lib.product import choose_iso
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
 from tasks.lib.vm.media import boot_files
 
 DESCRIPTION = """\
-Measures the size of the ISO (sizes), boots in QEMU (boot) and builds (build), or only what is named, and
-puts the tables into docs/benchmarks.md and the raw results into output/bench/. Boots take a minute or two
-each; builds work in a clone of what is committed. Run nothing else meanwhile.
+Measures the size of the ISO (sizes), boots in QEMU (boot), builds (build) and builds with empty compile
+caches (cold), or only what is named, and puts the tables into docs/benchmarks.md and the raw results into
+output/bench/. Boots take a minute or two each, cold builds twenty together; builds work in a clone of what
+is committed. Run nothing else meanwhile.
 """
 OPTIONS = (
     {"name": "repeat", "long": "repeat", "type": int, "default": 1,
@@ -31,7 +31,7 @@ OPTIONS = (
     {"name": "iso", "long": "iso", "type": str, "default": "",
      "help": "measure another ISO; nothing is built"},
 )  # fmt: skip
-PARTS = ("sizes", "boot", "build")
+PARTS = ("sizes", "boot", "build", "cold")
 
 
 class Plugin(Command):
@@ -54,14 +54,16 @@ class Plugin(Command):
             )
         setups = chosen_setups(opt_values["setups"])
         parts = [part for part in PARTS if part in pos_args or not pos_args]
-        iso = chosen_iso(opt_values["iso"]) if parts != ["build"] else Path()
+        iso = choose_iso(opt_values["iso"]) if {"sizes", "boot"} & set(parts) else Path()
         for part in parts:
             if part == "sizes":
                 bench_sizes(iso)
             elif part == "boot":
                 bench_boots(iso, setups, opt_values["repeat"], kvm=opt_values["kvm"])
-            else:
+            elif part == "build":
                 bench_builds()
+            else:
+                bench_cold()
         print(f"bench: {report.DOCUMENT} is up to date; raw results are in {report.RESULTS}")
         return 0
 
@@ -76,19 +78,6 @@ def chosen_setups(text: str) -> tuple[boots.Setup, ...]:
     if wrong := [name for name in names if name not in known]:
         raise BuildError(f"bench: no such boot: {', '.join(wrong)}", f"choose from {', '.join(known)}")
     return tuple(known[name] for name in names)
-
-
-def chosen_iso(given: str) -> Path:
-    """The ISO named on the command line, or the product, brought up to date.
-
-    Raises BuildError when it is missing or can not be built.
-    """
-    if given:
-        if not Path(given).is_file():
-            raise BuildError(f"{given}: no such file", "give the path of an ISO, or leave --iso out")
-        return Path(given)
-    build("iso")
-    return OUTPUT / f"kubesolo-os-{load_config().os.version}-amd64.iso"
 
 
 def say(text: str) -> None:
@@ -128,3 +117,13 @@ def bench_builds() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     report.store("build", {"host": vars(host), "seconds": vars(found)})
     report.publish("build", f"On {host}.\n\n{builds.describe_builds(found)}")
+
+
+def bench_cold() -> None:
+    """Builds with empty compile caches."""
+    host = describe_host()
+    folder = report.RESULTS / "cold"
+    found = cold.measure_cold(folder, host.cores, say)
+    shutil.rmtree(folder, ignore_errors=True)
+    report.store("cold", {"host": vars(host), "seconds": vars(found)})
+    report.publish("cold", f"On {host}.\n\n{cold.describe_cold(found)}")

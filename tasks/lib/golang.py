@@ -77,10 +77,10 @@ def go_environment(module: Path, arch: str = "amd64") -> dict[str, str]:
     return env
 
 
-def compile_program(module: Path, program: Program, out: Path, progress: Progress = quiet) -> None:
-    """Compile one program of the module in folder `module` to the file `out`.
+def build_command(module: Path, program: Program, out: Path) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment that compile one program of the module in folder `module` to `out`.
 
-    Raises BuildError with what go printed: a compile error, or modules that can not be fetched.
+    Raises BuildError when the toolchain can not be had.
     """
     go, pruning, env = prune(command(), module, go_environment(module))
     linker = "-s -w -buildid=" + "".join(f" -X {name}={value}" for name, value in program.variables)
@@ -88,6 +88,15 @@ def compile_program(module: Path, program: Program, out: Path, progress: Progres
         str(go), "build", "-v", *pruning, "-mod=readonly", "-trimpath", "-buildvcs=false",
         "-tags", ",".join(program.tags), "-ldflags", linker, "-o", str(out), program.package,
     ]  # fmt: skip
+    return argv, env
+
+
+def compile_program(module: Path, program: Program, out: Path, progress: Progress = quiet) -> None:
+    """Compile one program of the module in folder `module` to the file `out`.
+
+    Raises BuildError with what go printed: a compile error, or modules that can not be fetched.
+    """
+    argv, env = build_command(module, program, out)
     follow(argv, module, env, Counter(module, progress))
 
 

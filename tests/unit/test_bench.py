@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.commands.bench import chosen_setups
-from tasks.lib.bench import boots, builds, graph, report, sizes
+from tasks.lib.bench import boots, builds, cold, graph, report, sizes
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 
@@ -30,7 +30,7 @@ def test_section_is_replaced_and_nothing_else() -> None:
         report.replace_section(text, "z", "")
 
 
-@pytest.mark.parametrize("name", ["sizes", "boot", "build"])
+@pytest.mark.parametrize("name", ["sizes", "boot", "build", "cold"])
 def test_document_has_every_section(name: str) -> None:
     report.replace_section(report.DOCUMENT.read_text(), name, "x")
 
@@ -103,3 +103,22 @@ def test_graph_of_this_checkout() -> None:
     targets = {target for rule in rules for target in rule.targets}
     assert any(target.endswith(".iso") for target in targets)
     assert str(TOP / "init/init") in {path for rule in rules for path in rule.inputs}
+
+
+def test_longest_chain_leaves_out_what_was_not_built() -> None:
+    rules = [
+        graph.Rule((), ("a",), "a"),
+        graph.Rule(("source",), ("b", "b2"), "b"),
+        graph.Rule(("a", "b", "b2"), ("c",), "c"),
+        graph.Rule(("a",), ("other",), "not built"),
+    ]
+    assert graph.longest_chain(rules, {"a": 5.0, "b": 3.0, "c": 1.0}) == (6.0, ["a", "c"])
+    assert graph.longest_chain(rules, {"a": 5.0, "b": 7.0, "c": 1.0}) == (8.0, ["b", "c"])
+    assert graph.longest_chain([], {}) == (0.0, [])
+
+
+def test_cold_table_compares_with_the_larger_bound() -> None:
+    text = cold.describe_cold(cold.Figures(100, 10, 105, 12, 300, 500, 2, 200, ["payload", "iso"]))
+    assert "| compile cache empty | 100.0 | 105.0 | 1.05 | < 1.1 |" in text
+    assert "payload → iso | 200 |" in text
+    assert "1.20 |" in text, "300 s against 500 s on two cores"

@@ -23,16 +23,18 @@ for name in dir(dodo):
         made = getattr(dodo, name)()
         found += [made] if isinstance(made, dict) else list(made)
 keys = ("file_dep", "targets")
-json.dump([{key: [str(path) for path in task.get(key, [])] for key in keys} for task in found], sys.stdout)
+paths = [{key: [str(path) for path in task.get(key, [])] for key in keys} for task in found]
+json.dump([{"name": task.get("basename", ""), **each} for task, each in zip(found, paths)], sys.stdout)
 """
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What one task reads and makes: files, as absolute paths."""
+    """What one task reads and makes: files, as absolute paths; and the task's name."""
 
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
+    name: str = ""
 
 
 def read_rules(checkout: Path) -> list[Rule]:
@@ -48,8 +50,26 @@ def read_rules(checkout: Path) -> list[Rule]:
         inputs = [path for name in task["file_dep"] for path in files_below(checkout / name)]
         targets = [str(checkout / name) for name in task["targets"]]
         if targets:
-            rules.append(Rule(tuple(sorted(set(inputs))), tuple(targets)))
+            rules.append(Rule(tuple(sorted(set(inputs))), tuple(targets), task["name"]))
     return rules
+
+
+def longest_chain(rules: Sequence[Rule], seconds: Mapping[str, float]) -> tuple[float, list[str]]:
+    """The chain of tasks, each needing the one before, that takes longest: its seconds and its tasks.
+
+    seconds: by task; a task that is not in it was not needed.
+    """
+    maker = {target: rule for rule in rules for target in rule.targets}
+    found: dict[str, tuple[float, list[str]]] = {}
+
+    def chain(rule: Rule) -> tuple[float, list[str]]:
+        if rule.name not in found:
+            needed = {maker[path].name: maker[path] for path in rule.inputs if path in maker}
+            before = max((chain(other) for other in needed.values()), default=(0.0, []))
+            found[rule.name] = (before[0] + seconds[rule.name], [*before[1], rule.name])
+        return found[rule.name]
+
+    return max((chain(rule) for rule in rules if rule.name in seconds), default=(0.0, []))
 
 
 def files_below(path: Path) -> Iterator[str]:
