@@ -83,6 +83,22 @@ def test_images_stay_on_the_medium_when_asked(initramfs: FakeRoot) -> None:
     assert all("/run/kubesolo-medium/boot/" in mount for mount in squashfs)
 
 
+@pytest.mark.parametrize(
+    ("memory", "cmdline", "kilobytes"),
+    [(470000, "quiet", "0"), (470000, "kubesolo.toram=yes", "4"), (960000, "quiet", "4")],
+)
+def test_little_memory_is_not_filled_with_images(
+    initramfs: FakeRoot, memory: int, cmdline: str, kilobytes: str
+) -> None:
+    medium(initramfs, "sr0")
+    initramfs.write("proc/cmdline", f"{cmdline}\n")
+    initramfs.write("proc/meminfo", f"MemTotal:         {memory} kB\nMemFree:          300000 kB\n")
+    assert boot(initramfs).returncode == 0
+    assert (initramfs.path / "newroot/run/kubesolo/root-images-kb").read_text() == f"{kilobytes}\n"
+    said = "little memory: the root images stay on sr0, leave it in" in initramfs.read("dev/ttyS0")
+    assert said == (kilobytes == "0"), "whoever looks at the screen must know not to pull the medium"
+
+
 def test_images_inside_the_initramfs_are_used(initramfs: FakeRoot) -> None:
     for name, data in medium(initramfs, "sr0").items():
         path = initramfs.path / "boot" / name
