@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,8 @@ def supervise(root: FakeRoot, payload: str, **environment: str) -> subprocess.Po
         env={"ROOT": str(root.path), "PATH": os.defpath, "KUBESOLO_DEBUG": "1", **environment},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
+        # A shell can not trap what was ignored when it started, as under nohup.
+        preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
     )
 
 

@@ -37,6 +37,11 @@ class Interrupted(BaseException):
         self.number = number
 
 
+def hangup_ignored(number: int) -> bool:
+    """Whether this is SIGHUP and whoever started us had it ignored, as nohup(1) does: the terminal may go."""
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
 @dataclass
 class Job:
     """A running worker."""
@@ -122,6 +127,7 @@ class ParallelRunner(Runner):
         if (before := self.dep_manager.seconds(task.name)) is not None:
             self.reporter.expected[task.name] = before
         self.dep_manager.remove_success(task)
+        self.dep_manager.look_again()
         if self._watcher is None:
             prctl(SET_CHILD_SUBREAPER, 1)
             self._watcher = Watcher(self._lock)
@@ -172,6 +178,7 @@ class ParallelRunner(Runner):
                 yield self._jobs[pid], os.waitstatus_to_exitcode(status)
 
     def _finish(self, job: Job, status: int) -> ExecNode:
+        self.dep_manager.look_again()
         self._read(job)
         self._drop(job)
         if "result" in job.answer:
@@ -247,7 +254,8 @@ class ParallelRunner(Runner):
         read, write = os.pipe()
         os.set_blocking(read, False)
         os.set_blocking(write, False)
-        before = {number: signal.signal(number, self._note) for number in (*STOP_SIGNALS, signal.SIGCHLD)}
+        caught = [number for number in STOP_SIGNALS if not hangup_ignored(number)]
+        before = {number: signal.signal(number, self._note) for number in (*caught, signal.SIGCHLD)}
         old = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self._selector.register(read, selectors.EVENT_READ)
         try:

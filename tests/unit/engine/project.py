@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 from tasks.lib.paths import TOP
@@ -77,11 +79,12 @@ class Project:
             assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def spawn(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the builder in a session of its own."""
+    def spawn(self, *arguments: str, hangup: signal.Handlers = signal.SIG_DFL) -> subprocess.Popen[str]:
+        """Start the builder in a session of its own. hangup: what SIGHUP does to it, whatever it does to us."""
         return subprocess.Popen(
             self.command(*arguments), cwd="/", env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=partial(signal.signal, signal.SIGHUP, hangup),
         )  # fmt: skip
 
     def read(self, path: str) -> str:

@@ -148,6 +148,24 @@ def task_slow():
         assert chain.leftovers() == []
 
 
+def test_goes_on_without_its_terminal_under_nohup(chain: Project) -> None:
+    chain.dodo("""
+def slow(b: Build) -> None:
+    b.out.write_text("half")
+    while not (TOP / "go").exists():
+        time.sleep(0.01)
+
+def task_slow():
+    return artifact("slow", doc="", build=slow, targets=[BUILD / "slow"])
+""")
+    child = chain.spawn("slow", hangup=signal.SIG_IGN)
+    wait_for(chain.top / "build/.part-slow")
+    child.send_signal(signal.SIGHUP)
+    chain.write("go", "")
+    out, _ = child.communicate(timeout=120)
+    assert child.returncode == 0, out
+
+
 def wait_for(path: Path) -> None:
     deadline = time.monotonic() + 60
     while not path.exists():
