@@ -60,6 +60,7 @@ class Records(Dependency):
         self._recipes: Recipes | None = None
         self._tools: dict[str, str] = {}
         self._snapshots: dict[str, State] = {}
+        self._inputs: dict[str, str | None] = {}
         self.reasons: dict[str, list[Change]] = {}
 
     def close(self) -> None:
@@ -101,7 +102,7 @@ class Records(Dependency):
     def state(self, spec: Artifact) -> State:
         """What the task's result depends on, as it is now."""
         return {
-            "inputs": {path: self.digests.of(path) for path in spec.inputs},
+            "inputs": {path: self._input_digest(path) for path in spec.inputs},
             "values": spec.values,
             "tools": {name: self._tool_digest(name) for name in spec.tools},
             "recipe": self.recipe(spec),
@@ -112,6 +113,16 @@ class Records(Dependency):
         if self._recipes is None:
             self._recipes = Recipes(self._top, self.digests, self.database)
         return self._recipes.parts(spec.build)
+
+    def _input_digest(self, path: str) -> str | None:
+        """Looked up once for all tasks that read it, until look_again()."""
+        if path not in self._inputs:
+            self._inputs[path] = self.digests.of(path)
+        return self._inputs[path]
+
+    def look_again(self) -> None:
+        """Time has passed or a task has made files: what is known of inputs no longer counts."""
+        self._inputs.clear()
 
     def _tool_digest(self, name: str) -> str:
         if name not in self._tools:
