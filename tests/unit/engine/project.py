@@ -80,7 +80,7 @@ class Project:
         return done
 
     def spawn(self, *arguments: str, hangup: signal.Handlers = signal.SIG_DFL) -> subprocess.Popen[str]:
-        """Start the builder in a session of its own. hangup: what SIGHUP does to it, whatever it does to us."""
+        """Start the builder in a session of its own. hangup: what SIGHUP does to it."""
         return subprocess.Popen(
             self.command(*arguments), cwd="/", env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
