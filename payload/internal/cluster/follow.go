@@ -56,6 +56,7 @@ func follow(group *supervisor.Group, c *components.Config, settled chan<- struct
 		case <-time.After(readyPatience):
 		}
 		close(settled)
+		journal.Started()
 		settleHeap(c.Options)
 		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })

@@ -15,7 +15,7 @@ import (
 
 var quiet bool
 
-// QuietLibraries sends what the linked components log to standard error: warnings and worse, or with
+// QuietLibraries sends what the linked components log to standard error: unexpected warnings and worse, or with
 // debug everything.
 func QuietLibraries(debug bool) {
 	// The components of one process each apply the logging options; the first one's stay.
@@ -31,7 +31,7 @@ func QuietLibraries(debug bool) {
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 	// klog writes a line to the sinks of its severity and of all lower ones: only one may be heard.
 	for severity, sink := range map[string]io.Writer{
-		"INFO": io.Discard, "WARNING": os.Stderr, "ERROR": io.Discard, "FATAL": io.Discard,
+		"INFO": io.Discard, "WARNING": filter{os.Stderr}, "ERROR": io.Discard, "FATAL": io.Discard,
 	} {
 		klog.SetOutputBySeverity(severity, sink)
 	}
