@@ -43,11 +43,16 @@ def build_media(flavour: str, b: Build) -> None:
 def build_payload(provider: str, b: Build) -> None:
     """The Go modules that the payload's programs were linked from, and the package of the pause container."""
     programs = []
-    for archive in (payload.archive(provider), *rootfs.preloaded(provider)):
+    for archive in go_archives(provider):
         programs += go_programs(archive, b.scratch)
     pause = sources.fetch_set(PAUSE_SET, b.progress, b.note) if rootfs.preloaded(provider) else []
     names = [package.name for package, _ in pause]
     b.out.write_text(parts_text([*module_parts(programs), *package_parts(pause, names)]))
+
+
+def go_archives(provider: str) -> list[Path]:
+    """The tars that hold Go programs."""
+    return [payload.archive(provider), payload.helpers(provider), *rootfs.preloaded(provider)]
 
 
 def go_programs(archive: Path, scratch: Path) -> list[Path]:
@@ -86,6 +91,6 @@ def task_parts() -> Iterator[dict[str, object]]:
         doc="versions and licences of the payload's Go modules, for the manifest",
         build=partial(build_payload, provider),
         targets=[payload_parts(provider)],
-        files=[payload.archive(provider), *rootfs.preloaded(provider), source_tasks.listing(PAUSE_SET)],
+        files=[*go_archives(provider), source_tasks.listing(PAUSE_SET)],
         values={"provider": provider},
     )

@@ -1,4 +1,5 @@
-"""The payload: what runs on the node. Every provider makes a tar of files laid out as on the node."""
+"""The payload: what runs on the node. Every provider makes two tars of files laid out as on the node: the
+program that is the payload, and its helpers, which an edit of the program leaves as they are."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from pathlib import Path
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
 from tasks.lib.golang import Program, compile_program
+from tasks.lib.gopatch import Patch
 from tasks.lib.imagenames import VERSIONS
 from tasks.lib.paths import BUILD, TOP
 from tasks.lib.tree import Tree
@@ -18,7 +20,38 @@ STUB = MODULE / "stub" / "kubesolo"
 COMMAND = "usr/bin/kubesolo"
 KUBERNETES = "1.36.3"
 VERSION_PACKAGE = "k8s.io/component-base/version"
+# The API server makes a certificate for talking to itself at every start, and two RSA keys for it: a tenth of
+# a second each on hardware, but seconds under emulation. Keys on P-256 take no time.
+LOOPBACK_KEYS = Patch(
+    "k8s.io/client-go",
+    "util/cert/cert.go",
+    (
+        ('"crypto/rsa"', 1, '"crypto/ecdsa"\n\t"crypto/elliptic"'),
+        (
+            "rsa.GenerateKey(cryptorand.Reader, 2048)",
+            2,
+            "ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)",
+        ),
+        ("keyutil.RSAPrivateKeyBlockType", 1, "keyutil.ECPrivateKeyBlockType"),
+        ("x509.MarshalPKCS1PrivateKey(priv)", 1, "ecPrivateKey(priv)"),
+        (
+            "func ipsToStrings(",
+            1,
+            """// ecPrivateKey fails for no key on a named curve.
+func ecPrivateKey(key *ecdsa.PrivateKey) []byte {
+\tder, err := x509.MarshalECPrivateKey(key)
+\tif err != nil {
+\t\tpanic(err)
+\t}
+\treturn der
+}
+
+func ipsToStrings(""",
+        ),
+    ),
+)
 KUBESOLO = Program(
+    patches=(LOOPBACK_KEYS,),
     tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace", "nri_no_wasm"),
     variables=(
         (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}"),
@@ -45,8 +78,8 @@ HELPERS = {
 class Provider:
     """Who provides the payload.
 
-    build: recipe that writes the tar with at least usr/bin/kubesolo, a program that takes the command line of
-    kubesolo, appends its milestones to /run/kubesolo/milestones and ends on SIGTERM.
+    build: recipe that writes the tars; the first has at least usr/bin/kubesolo, a program that takes the
+    command line of kubesolo, appends its milestones to /run/kubesolo/milestones and ends on SIGTERM.
     files, trees: what the recipe reads.
     """
 
@@ -58,26 +91,27 @@ class Provider:
 
 def build_upstream(b: Build) -> None:
     """Kubernetes, containerd and kine in one program, with the helpers that containers need."""
-    tree = Tree()
+    main, helpers = Tree(), Tree()
     for path, program in {COMMAND: KUBESOLO, **HELPERS}.items():
         out = b.scratch / Path(path).name
         b.note(f"compiling {out.name}")
         compile_program(MODULE, program, out, b.progress)
-        tree.add_file(path, out, 0o755)
-    tree.add_symlink("usr/bin/kubectl", "kubesolo")
-    write_payload(tree, b)
+        (main if path == COMMAND else helpers).add_file(path, out, 0o755)
+    main.add_symlink("usr/bin/kubectl", "kubesolo")
+    write_payload(main, helpers, b)
 
 
 def build_stub(b: Build) -> None:
     """A few lines of shell that reach the milestones at once, for tests of the boot logic."""
-    tree = Tree()
-    tree.add_file(COMMAND, STUB, 0o755)
-    write_payload(tree, b)
+    main = Tree()
+    main.add_file(COMMAND, STUB, 0o755)
+    write_payload(main, Tree(), b)
 
 
-def write_payload(tree: Tree, b: Build) -> None:
-    """Write the provider's tar."""
-    tree.write_tar(b.out, load_config().os.epoch)
+def write_payload(main: Tree, helpers: Tree, b: Build) -> None:
+    """Write the provider's tars."""
+    for tree, out in zip((main, helpers), b.outs, strict=True):
+        tree.write_tar(out, load_config().os.epoch)
 
 
 def go_files() -> tuple[Path, ...]:
@@ -106,19 +140,24 @@ def providers() -> dict[str, Provider]:
 
 
 def archive(provider: str) -> Path:
-    """Where a provider's tar lies."""
+    """Where the tar with a provider's program lies."""
     return BUILD / f"payload-{provider}.tar"
 
 
+def helpers(provider: str) -> Path:
+    """Where the tar with a provider's other programs lies."""
+    return BUILD / f"helpers-{provider}.tar"
+
+
 def task_payload() -> Iterator[dict[str, object]]:
-    """A tar of every provider."""
+    """The tars of every provider."""
     chosen = load_config().payload.provider
     for name, provider in providers().items():
         yield artifact(
             "payload" if name == chosen else f"payload-{name}",
             doc=f"payload of provider {name}: {provider.doc}",
             build=provider.build,
-            targets=[archive(name)],
+            targets=[archive(name), helpers(name)],
             files=provider.files,
             trees=provider.trees,
             values={"epoch": load_config().os.epoch},

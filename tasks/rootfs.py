@@ -25,8 +25,8 @@ from tasks.lib.tree import Tree
 OVERLAY_SOURCE = TOP / "overlay"
 IMAGES_FOLDER = "usr/lib/kubesolo-os/images"
 # Programs and the modules of every node; drivers of hardware; Kubernetes; what containers need; overlay/.
-# Where memory is short, a page that is needed again costs its whole block: 256 KiB cost 6 % more space than 1 MiB
-# and save two thirds of that reading.
+# Where memory is short, a page that is needed again costs its whole block: 256 KiB cost 6 % more space than
+# 1 MiB and save two thirds of that reading.
 COMPRESSION = {
     "root": Compression("zstd", 256),
     "drivers": Compression("xz", 256),
@@ -36,8 +36,6 @@ COMPRESSION = {
 }
 OF_THE_PROVIDER = ("payload", "containers")
 DRIVERS = "usr/lib/modules/*/kernel/drivers/*"
-# What runs before the node is Ready; the rest of the payload runs with its containers.
-RUNS_AT_ONCE = ("usr/bin/kubesolo", "usr/bin/kubectl")
 
 
 def image(layer: str, provider: str) -> Path:
@@ -89,21 +87,21 @@ def modules() -> Tree:
 
 def build_payload(provider: str, b: Build) -> None:
     """Kubernetes itself."""
-    write_layer("payload", payload_tree(provider).only(lambda path: path in RUNS_AT_ONCE), b)
+    write_layer("payload", programs(payload.archive(provider)), b)
 
 
 def build_containers(provider: str, b: Build) -> None:
-    """What containers need: the rest of the payload, and the preloaded images."""
-    content = payload_tree(provider).only(lambda path: path not in RUNS_AT_ONCE)
+    """What containers need: the payload's helpers, and the preloaded images."""
+    content = programs(payload.helpers(provider))
     for archive in preloaded(provider):
         content.add_file(f"{IMAGES_FOLDER}/{archive.name}", archive)
     write_layer("containers", content, b)
 
 
-def payload_tree(provider: str) -> Tree:
+def programs(archive: Path) -> Tree:
     """What the payload's provider made."""
     tree = Tree()
-    tree.add_tar(payload.archive(provider))
+    tree.add_tar(archive)
     return tree
 
 
@@ -169,7 +167,7 @@ def payload_tasks(provider: str, group: str) -> Iterator[dict[str, object]]:
         doc=f"containers layer: shim, CNI plugins, preloaded images, provider {provider}",
         build=partial(build_containers, provider),
         targets=[image("containers", provider)],
-        files=[payload.archive(provider), *preloaded(provider)],
+        files=[payload.helpers(provider), *preloaded(provider)],
         values={"epoch": load_config().os.epoch},
         tools=["tools"],
         group=group,

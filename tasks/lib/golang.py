@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.lib.errors import BuildError
+from tasks.lib.gopatch import Patch, patch_modules
 from tasks.lib.paths import cache_dir
 from tasks.lib.process import describe_failure, die_with_parent, environment, pasteable
 from tasks.lib.pruning import prune
@@ -35,12 +36,13 @@ class Program:
     """What to compile and how.
 
     package: import path, or "." for the module's own main package. tags: build tags.
-    variables: string variables set by the linker, by their full names.
+    variables: string variables set by the linker, by their full names. patches: changes to modules.
     """
 
     package: str = "."
     tags: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    patches: tuple[Patch, ...] = ()
 
 
 def command() -> Path:
@@ -77,18 +79,25 @@ def go_environment(module: Path, arch: str = "amd64") -> dict[str, str]:
     return env
 
 
+def flags(module: Path, program: Program) -> tuple[Path, list[str], dict[str, str]]:
+    """The go command, the flags that decide about the bytes of what is compiled, and the environment.
+
+    Raises BuildError when the toolchain or a patched module can not be had.
+    """
+    go, pruning, env = prune(command(), module, go_environment(module))
+    patching = patch_modules(go, module, program.patches, env)
+    linker = "-s -w -buildid=" + "".join(f" -X {name}={value}" for name, value in program.variables)
+    fixed = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
+    return go, [*pruning, *patching, *fixed, "-tags", ",".join(program.tags), "-ldflags", linker], env
+
+
 def build_command(module: Path, program: Program, out: Path) -> tuple[list[str], dict[str, str]]:
     """The command and the environment that compile one program of the module in folder `module` to `out`.
 
-    Raises BuildError when the toolchain can not be had.
+    Raises BuildError when the toolchain or a patched module can not be had.
     """
-    go, pruning, env = prune(command(), module, go_environment(module))
-    linker = "-s -w -buildid=" + "".join(f" -X {name}={value}" for name, value in program.variables)
-    argv = [
-        str(go), "build", "-v", *pruning, "-mod=readonly", "-trimpath", "-buildvcs=false",
-        "-tags", ",".join(program.tags), "-ldflags", linker, "-o", str(out), program.package,
-    ]  # fmt: skip
-    return argv, env
+    go, decided, env = flags(module, program)
+    return [str(go), "build", "-v", *decided, "-o", str(out), program.package], env
 
 
 def compile_program(module: Path, program: Program, out: Path, progress: Progress = quiet) -> None:

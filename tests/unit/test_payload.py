@@ -15,7 +15,6 @@ from tasks.lib import golang
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
 from tasks.lib.process import run
-from tasks.lib.pruning import prune
 from tasks.lib.tree import Tree
 
 PROGRAM = "package main\n\nfunc main() {}\n"
@@ -29,7 +28,7 @@ def module(folder: Path, source: str = PROGRAM, go_mod: str = "module x\n\ngo 1.
 
 def test_stub_is_laid_out_as_on_the_node(tmp_path: Path) -> None:
     for name in ("one.tar", "two.tar"):
-        payload.providers()["stub"].build(Build([tmp_path / name], tmp_path))
+        payload.providers()["stub"].build(Build([tmp_path / name, tmp_path / f"helpers-{name}"], tmp_path))
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
     tree = Tree()
     tree.add_tar(tmp_path / "one.tar")
@@ -91,11 +90,9 @@ def test_versions_agree() -> None:
 @pytest.mark.timeout(1800)
 def test_go_packages() -> None:
     """The payload's own tests, with the flags of the build, so that its compiled packages are used."""
-    go, pruning, env = prune(golang.command(), payload.MODULE, golang.go_environment(payload.MODULE))
-    linker = " ".join(f"-X {name}={value}" for name, value in payload.KUBESOLO.variables)
+    go, flags, env = golang.flags(payload.MODULE, payload.KUBESOLO)
     run(
-        [go, "test", *pruning, "-mod=readonly", "-trimpath", "-buildvcs=false",
-         "-tags", ",".join(payload.KUBESOLO.tags), "-ldflags", linker, "./..."],
+        [go, "test", *flags, "./..."],
         cwd=payload.MODULE,
         env=env,
     )  # fmt: skip

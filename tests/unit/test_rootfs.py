@@ -60,13 +60,16 @@ def test_drivers_and_other_modules_are_in_different_layers(
 
 
 def test_the_payload_is_split_by_when_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree = Tree()
-    for name in ("usr/bin/kubesolo", "usr/bin/containerd-shim-runc-v2", "usr/libexec/cni/bridge"):
-        tree.add_file(name, b"program", 0o755)
-    tree.add_symlink("usr/bin/kubectl", "kubesolo")
-    tree.write_tar(tmp_path / "payload.tar", 0)
+    main, helpers = Tree(), Tree()
+    main.add_file("usr/bin/kubesolo", b"program", 0o755)
+    main.add_symlink("usr/bin/kubectl", "kubesolo")
+    main.write_tar(tmp_path / "payload.tar", 0)
+    for name in ("usr/bin/containerd-shim-runc-v2", "usr/libexec/cni/bridge"):
+        helpers.add_file(name, b"program", 0o755)
+    helpers.write_tar(tmp_path / "helpers.tar", 0)
     (tmp_path / "coredns.tar").write_bytes(b"image")
     monkeypatch.setattr(payload, "archive", lambda provider: tmp_path / "payload.tar")
+    monkeypatch.setattr(payload, "helpers", lambda provider: tmp_path / "helpers.tar")
     monkeypatch.setattr(rootfs, "preloaded", lambda provider: [tmp_path / "coredns.tar"])
     rootfs.build_payload("upstream", build(tmp_path))
     first = listing(tmp_path / "out.squashfs")

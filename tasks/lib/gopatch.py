@@ -1,0 +1,101 @@
+"""Go modules that are changed in one file while a program is compiled from them.
+
+Go's -overlay refuses files of the module cache, so the changed module is a copy of the verified one, in the
+cache beside it, and go.mod is replaced by one (go help build, -modfile) that points there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from tasks.lib.errors import BuildError
+from tasks.lib.paths import cache_dir
+from tasks.lib.process import run
+from tasks.lib.pruning import replace
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Changes to a file of a module: each text, which is there so many times, becomes another.
+
+    module: its path, as in go.mod. file: below the module's root.
+    """
+
+    module: str
+    file: str
+    changes: tuple[tuple[str, int, str], ...]
+
+    def apply(self, source: str) -> str:
+        """The file's new text.
+
+        Raises BuildError when a text is not there as often as it should be.
+        """
+        for old, times, new in self.changes:
+            if (found := source.count(old)) != times:
+                raise BuildError(
+                    f"{self.module}/{self.file}: {old!r} is there {found} times instead of {times}",
+                    "look what this version does there and adapt the patch",
+                )
+            source = source.replace(old, new)
+        return source
+
+
+def patch_modules(go: Path, module: Path, patches: Sequence[Patch], env: Mapping[str, str]) -> list[str]:
+    """Further arguments of `go build` with which the module in folder `module` is compiled with the patches.
+
+    Raises BuildError when a patched module can not be fetched, or is not as expected.
+    """
+    if not patches:
+        return []
+    edits = [f"-replace={patch.module}={patched(go, module, patch, env)}" for patch in patches]
+    go_mod, go_sum = ((module / name).read_bytes() for name in ("go.mod", "go.sum"))
+    key = hashlib.sha256(b"\0".join([go_mod, go_sum, *(edit.encode() for edit in edits)])).hexdigest()[:16]
+    folder = cache_dir() / "go" / "patched" / key
+    if not folder.is_dir():
+        scratch = Path(mkdtemp(dir=folder.parent))
+        (scratch / "go.mod").write_bytes(go_mod)
+        (scratch / "go.sum").write_bytes(go_sum)
+        run([go, "mod", "edit", *edits, scratch / "go.mod"], cwd=module, env=env)
+        settle(scratch, folder)
+    return ["-modfile", str(folder / "go.mod")]
+
+
+def patched(go: Path, module: Path, patch: Patch, env: Mapping[str, str]) -> Path:
+    """The folder of the module with its patch."""
+    said = run([go, "mod", "download", "-json", patch.module], cwd=module, env=env).stdout
+    found = json.loads(said)
+    text = patch.apply((Path(found["Dir"]) / patch.file).read_text(encoding="utf-8"))
+    key = hashlib.sha256(f"{found['Sum']}\0{text}".encode()).hexdigest()[:16]
+    folder = cache_dir() / "go" / "patched" / f"{patch.module.replace('/', '-')}-{found['Version']}-{key}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(mkdtemp(dir=folder.parent))
+        shutil.copytree(found["Dir"], scratch, dirs_exist_ok=True, copy_function=copy_writable)
+        for path in (scratch, *scratch.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+        replace(scratch / patch.file, text)
+        settle(scratch, folder)
+    return folder
+
+
+def copy_writable(source: str, target: str) -> None:
+    """Copy a file of the module cache, which is read-only there."""
+    shutil.copyfile(source, target)
+
+
+def settle(scratch: Path, folder: Path) -> None:
+    """Give a finished folder its name; another build may have been faster."""
+    scratch.chmod(0o755)
+    try:
+        scratch.rename(folder)
+    except OSError:
+        shutil.rmtree(scratch)
+        if not folder.is_dir():
+            raise

@@ -1,0 +1,73 @@
+"""A module that is changed in one file while a program is compiled from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks import payload
+from tasks.lib import golang, gopatch
+from tasks.lib.errors import BuildError
+from tasks.lib.gopatch import Patch
+from tasks.lib.process import run
+
+UUID = "github.com/google/uuid"
+GO = f"""package main
+
+import (
+	"fmt"
+
+	"{UUID}"
+)
+
+func main() {{ fmt.Println(uuid.Nil.Version()) }}
+"""
+
+
+def patch(old: str = "return Version(uuid[6] >> 4)", times: int = 1) -> Patch:
+    return Patch(UUID, "uuid.go", ((old, times, "return 9"),))
+
+
+def module(folder: Path) -> Path:
+    """A module that needs the payload's uuid, which is in the cache already."""
+    version = (payload.MODULE / "go.mod").read_text().partition(f"{UUID} ")[2].split()[0]
+    sums = (payload.MODULE / "go.sum").read_text().splitlines(keepends=True)
+    (folder / "main.go").write_text(GO)
+    (folder / "go.mod").write_text(f"module x\n\ngo 1.26.8\n\nrequire {UUID} {version}\n")
+    (folder / "go.sum").write_text("".join(line for line in sums if line.startswith(f"{UUID} {version}")))
+    return folder
+
+
+def test_a_program_is_compiled_with_the_change_and_the_cache_is_not_touched(tmp_path: Path) -> None:
+    source, out = module(tmp_path), tmp_path / "out"
+    golang.compile_program(source, golang.Program(), out)
+    assert run([out]).stdout == b"VERSION_0\n"
+    golang.compile_program(source, golang.Program(patches=(patch(),)), out)
+    assert run([out]).stdout == b"VERSION_9\n"
+    first = out.read_bytes()
+    golang.compile_program(source, golang.Program(), out)
+    assert run([out]).stdout == b"VERSION_0\n"
+    golang.compile_program(source, golang.Program(patches=(patch(),)), out)
+    assert out.read_bytes() == first
+
+
+@pytest.mark.parametrize(("old", "times"), [("not there", 1), ("return", 1)])
+def test_another_version_of_the_file_stops_the_build(tmp_path: Path, old: str, times: int) -> None:
+    with pytest.raises(BuildError, match="is there .* times instead of 1"):
+        golang.compile_program(
+            module(tmp_path), golang.Program(patches=(patch(old, times),)), tmp_path / "out"
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_half_a_copy_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an interrupted build left has no final name."""
+    monkeypatch.setattr(gopatch, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(gopatch, "replace", lambda path, text: (_ for _ in ()).throw(BuildError("cut")))
+    with pytest.raises(BuildError, match="cut"):
+        golang.compile_program(module(tmp_path), golang.Program(patches=(patch(),)), tmp_path / "out")
+    monkeypatch.undo()
+    monkeypatch.setattr(gopatch, "cache_dir", lambda: tmp_path / "cache")
+    golang.compile_program(module(tmp_path), golang.Program(patches=(patch(),)), tmp_path / "out")
+    assert run([tmp_path / "out"]).stdout == b"VERSION_9\n"
