@@ -150,6 +150,7 @@ def test_payload_is_restarted_with_back_off(root: FakeRoot) -> None:
     assert "KUBESOLO_PORTAINER_EDGE_KEY=k" in log
     assert "KUBESOLO_DEBUG" not in log, "the environment of the boot stays behind"
     assert "ROOT=" not in log
+    assert "GOGC=off" in log, "no garbage is collected until the payload says how"
 
 
 def test_back_off_starts_again_after_a_healthy_minute(root: FakeRoot) -> None:

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // at the end, as memory counts from then on.
 const (
 	looseHeap   = 150
+	defaultHeap = 100 // Go's own
 	settledHeap = 50
 	tightHeap   = 30
 	settle      = 5 * time.Second
@@ -29,11 +31,17 @@ func small() bool {
 	return unix.Sysinfo(&info) == nil && uint64(info.Totalram)*uint64(info.Unit) < smallMachine
 }
 
+// loosenHeap comes after a start without any collection: run-payload sets GOGC=off, as collecting is a third of
+// the time until here. What the payload starts must not inherit that.
 func loosenHeap(o *options.Options) {
-	if small() {
-		setHeap(o, settledHeap)
-	} else {
-		setHeap(o, looseHeap)
+	os.Unsetenv("GOGC")
+	switch {
+	case o.Full:
+		debug.SetGCPercent(defaultHeap)
+	case small():
+		debug.SetGCPercent(settledHeap)
+	default:
+		debug.SetGCPercent(looseHeap)
 	}
 }
 
