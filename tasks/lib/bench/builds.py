@@ -133,6 +133,8 @@ def measure_edit(checkout: Path, edit: Edit, before: str) -> float:
 def compare(checkout: Path, folder: Path) -> Iterator[tuple[str, float]]:
     """No-op times of an empty dodo.py, and of make, ninja and plain doit on the same graph."""
     rules = read_rules(checkout)
+    for folder_needed in {Path(target).parent for rule in rules for target in rule.targets}:
+        folder_needed.mkdir(parents=True, exist_ok=True)
     doit = [sys.executable, "-m", "doit"]
     for name, write, argv in (
         ("empty dodo.py", lambda rules, place: (place / "dodo.py").write_text(EMPTY), doit),

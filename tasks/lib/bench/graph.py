@@ -135,5 +135,6 @@ def measure(
         if count:
             seconds.append(time.monotonic() - start)
         if done.returncode:
-            raise BuildError(f"{' '.join(argv)} in {folder}: {done.stderr.decode(errors='replace')[-1000:]}")
+            said = (done.stdout + done.stderr).decode(errors="replace")[-1000:]
+            raise BuildError(f"{' '.join(argv)} in {folder}: {said}")
     return seconds
