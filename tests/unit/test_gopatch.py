@@ -54,10 +54,9 @@ def test_a_program_is_compiled_with_the_change_and_the_cache_is_not_touched(tmp_
 
 @pytest.mark.parametrize(("old", "times"), [("not there", 1), ("return", 1)])
 def test_another_version_of_the_file_stops_the_build(tmp_path: Path, old: str, times: int) -> None:
-    with pytest.raises(BuildError, match="is there .* times instead of 1"):
-        golang.compile_program(
-            module(tmp_path), golang.Program(patches=(patch(old, times),)), tmp_path / "out"
-        )
+    program = golang.Program(patches=(patch(old, times),))
+    with pytest.raises(BuildError, match=r"is there .* times instead of 1"):
+        golang.compile_program(module(tmp_path), program, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
