@@ -6,10 +6,12 @@ cache beside it, and go.mod is replaced by one (go help build, -modfile) that po
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -58,11 +60,10 @@ def patch_modules(go: Path, module: Path, patches: Sequence[Patch], env: Mapping
     key = hashlib.sha256(b"\0".join([go_mod, go_sum, *(edit.encode() for edit in edits)])).hexdigest()[:16]
     folder = cache_dir() / "go" / "patched" / key
     if not folder.is_dir():
-        scratch = Path(mkdtemp(dir=folder.parent))
-        (scratch / "go.mod").write_bytes(go_mod)
-        (scratch / "go.sum").write_bytes(go_sum)
-        run([go, "mod", "edit", *edits, scratch / "go.mod"], cwd=module, env=env)
-        settle(scratch, folder)
+        with becoming(folder) as scratch:
+            (scratch / "go.mod").write_bytes(go_mod)
+            (scratch / "go.sum").write_bytes(go_sum)
+            run([go, "mod", "edit", *edits, scratch / "go.mod"], cwd=module, env=env)
     return ["-modfile", str(folder / "go.mod")]
 
 
@@ -74,28 +75,31 @@ def patched(go: Path, module: Path, patch: Patch, env: Mapping[str, str]) -> Pat
     key = hashlib.sha256(f"{found['Sum']}\0{text}".encode()).hexdigest()[:16]
     folder = cache_dir() / "go" / "patched" / f"{patch.module.replace('/', '-')}-{found['Version']}-{key}"
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(mkdtemp(dir=folder.parent))
-        shutil.copytree(found["Dir"], scratch, dirs_exist_ok=True, copy_function=copy_writable)
-        for path in (scratch, *scratch.rglob("*")):
-            if path.is_dir():
-                path.chmod(0o755)
-        replace(scratch / patch.file, text)
-        settle(scratch, folder)
+        with becoming(folder) as scratch:
+            copy_writable(Path(found["Dir"]), scratch)
+            replace(scratch / patch.file, text)
     return folder
 
 
-def copy_writable(source: str, target: str) -> None:
-    """Copy a file of the module cache, which is read-only there."""
-    shutil.copyfile(source, target)
+def copy_writable(source: Path, target: Path) -> None:
+    """Copy a folder of the module cache, which is read-only there, into an existing one."""
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    for path in (target, *target.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
 
 
-def settle(scratch: Path, folder: Path) -> None:
-    """Give a finished folder its name; another build may have been faster."""
-    scratch.chmod(0o755)
+@contextmanager
+def becoming(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, which gets its name when it is finished and goes when it is not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(mkdtemp(dir=folder.parent))
     try:
+        yield scratch
+        scratch.chmod(0o755)
         scratch.rename(folder)
-    except OSError:
-        shutil.rmtree(scratch)
-        if not folder.is_dir():
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another build was faster
             raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

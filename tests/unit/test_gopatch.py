@@ -66,6 +66,7 @@ def test_half_a_copy_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(gopatch, "replace", lambda path, text: (_ for _ in ()).throw(BuildError("cut")))
     with pytest.raises(BuildError, match="cut"):
         golang.compile_program(module(tmp_path), golang.Program(patches=(patch(),)), tmp_path / "out")
+    assert list((tmp_path / "cache/go/patched").iterdir()) == []
     monkeypatch.undo()
     monkeypatch.setattr(gopatch, "cache_dir", lambda: tmp_path / "cache")
     golang.compile_program(module(tmp_path), golang.Program(patches=(patch(),)), tmp_path / "out")
