@@ -19,6 +19,7 @@ MODULE = TOP / "payload"
 STUB = MODULE / "stub" / "kubesolo"
 COMMAND = "usr/bin/kubesolo"
 KUBERNETES = "1.36.3"
+CONTAINERD = "2.3.7"
 VERSION_PACKAGE = "k8s.io/component-base/version"
 # The API server makes a certificate for talking to itself at every start, and two RSA keys for it: a tenth of
 # a second each on hardware, but seconds under emulation. Keys on P-256 take no time.
@@ -58,6 +59,7 @@ KUBESOLO = Program(
         (f"{VERSION_PACKAGE}.gitMajor", KUBERNETES.split(".")[0]),
         (f"{VERSION_PACKAGE}.gitMinor", KUBERNETES.split(".")[1]),
         (f"{VERSION_PACKAGE}.gitTreeState", "clean"),
+        ("github.com/containerd/containerd/v2/version.Version", f"v{CONTAINERD}"),
     ),
 )
 CNI = "github.com/containernetworking/plugins/plugins"

@@ -83,8 +83,10 @@ def test_hosts_go_settings_do_not_leak(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_versions_agree() -> None:
-    """The version that the program reports is the one of the module that it is built from."""
-    assert f"k8s.io/kubernetes v{payload.KUBERNETES}\n" in (payload.MODULE / "go.mod").read_text()
+    """The versions that the program reports are those of the modules that it is built from."""
+    text = (payload.MODULE / "go.mod").read_text()
+    assert f"k8s.io/kubernetes v{payload.KUBERNETES}\n" in text
+    assert f"github.com/containerd/containerd/v2 v{payload.CONTAINERD}\n" in text
 
 
 @pytest.mark.timeout(1800)
