@@ -11,7 +11,7 @@ from tasks import sources as source_tasks
 from tasks.lib import elf, sources
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
-from tasks.lib.gomodules import module_parts
+from tasks.lib.gomodules import GO_SUM, module_parts
 from tasks.lib.licences import package_parts
 from tasks.lib.paths import BUILD
 from tasks.lib.release import parts_text
@@ -91,6 +91,6 @@ def task_parts() -> Iterator[dict[str, object]]:
         doc="versions and licences of the payload's Go modules, for the manifest",
         build=partial(build_payload, provider),
         targets=[payload_parts(provider)],
-        files=[*go_archives(provider), source_tasks.listing(PAUSE_SET)],
+        files=[*go_archives(provider), source_tasks.listing(PAUSE_SET), GO_SUM],
         values={"provider": provider},
     )

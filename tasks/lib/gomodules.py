@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.lib.golang import command
-from tasks.lib.paths import cache_dir
+from tasks.lib.paths import TOP, cache_dir
 from tasks.lib.process import run
 from tasks.lib.release import Part
 
+# The payload's; patched copies of modules lie in a folder of this name (gopatch.py).
+GO_SUM = TOP / "payload" / "go.sum"
+PATCHED = "/build/patched/"
 UNKNOWN = "see its LICENSE file"
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "License*", "license*", "COPYING*", "UNLICENSE*")
 # A sentence that only this licence's text has, in lower case, with single blanks and without commas.
@@ -46,17 +49,27 @@ def module_parts(programs: Iterable[Path]) -> list[Part]:
 def linked(text: str) -> list[tuple[str, str, str]]:
     """Path, version and h1 hash of the modules in the output of `go version -m`.
 
-    A replaced module appears as what replaces it, and not at all when that is a folder of the repository.
+    A replaced module appears as what replaces it, and not at all when that is a folder of the repository; one
+    that was patched for the build (gopatch.py) appears as the module that the copy was made from.
     """
     rows = [line.strip().split("\t") for line in text.splitlines()]
     result: list[tuple[str, str, str]] = []
     for kind, *fields in rows:
         if kind == "=>":
-            result.pop()
+            path, version, _ = result.pop()
+            if PATCHED in fields[0]:
+                result.append((path, version, recorded_hash(path, version)))
+                continue
         if kind in ("dep", "=>"):
             path, version, hash1 = (*fields, "")[:3]
             result.append((path, version, hash1))
     return [row for row in result if not row[0].startswith(".")]
+
+
+def recorded_hash(path: str, version: str) -> str:
+    """The h1 hash of a module of the payload in its go.sum, "" when it is not there."""
+    lines = GO_SUM.read_text(encoding="utf-8").splitlines()
+    return next((line.split()[2] for line in lines if line.startswith(f"{path} {version} ")), "")
 
 
 def part(path: str, version: str, hash1: str) -> Part:

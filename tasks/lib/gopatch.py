@@ -1,7 +1,8 @@
 """Go modules that are changed in one file while a program is compiled from them.
 
 Go's -overlay refuses files of the module cache, so the changed module is a copy of the verified one, in the
-cache beside it, and go.mod is replaced by one (go help build, -modfile) that points there.
+checkout's build folder, and go.mod is replaced by one (go help build, -modfile) that points there. A program
+records that path (go version -m), so it is given relative to the module: the same in every checkout.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from tasks.lib.errors import BuildError
-from tasks.lib.paths import cache_dir
+from tasks.lib.paths import BUILD
 from tasks.lib.process import run
 from tasks.lib.pruning import replace
 
@@ -55,10 +57,12 @@ def patch_modules(go: Path, module: Path, patches: Sequence[Patch], env: Mapping
     """
     if not patches:
         return []
-    edits = [f"-replace={patch.module}={patched(go, module, patch, env)}" for patch in patches]
+    edits = [
+        f"-replace={patch.module}={seen_from(module, patched(go, module, patch, env))}" for patch in patches
+    ]
     go_mod, go_sum = ((module / name).read_bytes() for name in ("go.mod", "go.sum"))
     key = hashlib.sha256(b"\0".join([go_mod, go_sum, *(edit.encode() for edit in edits)])).hexdigest()[:16]
-    folder = cache_dir() / "go" / "patched" / key
+    folder = BUILD / "patched" / key
     if not folder.is_dir():
         with becoming(folder) as scratch:
             (scratch / "go.mod").write_bytes(go_mod)
@@ -67,13 +71,19 @@ def patch_modules(go: Path, module: Path, patches: Sequence[Patch], env: Mapping
     return ["-modfile", str(folder / "go.mod")]
 
 
+def seen_from(module: Path, folder: Path) -> str:
+    """The folder's path for go.mod, which wants a dot in front of what is no module's name."""
+    path = os.path.relpath(folder, module)
+    return path if path.startswith("..") else f"./{path}"
+
+
 def patched(go: Path, module: Path, patch: Patch, env: Mapping[str, str]) -> Path:
     """The folder of the module with its patch."""
     said = run([go, "mod", "download", "-json", patch.module], cwd=module, env=env).stdout
     found = json.loads(said)
     text = patch.apply((Path(found["Dir"]) / patch.file).read_text(encoding="utf-8"))
     key = hashlib.sha256(f"{found['Sum']}\0{text}".encode()).hexdigest()[:16]
-    folder = cache_dir() / "go" / "patched" / f"{patch.module.replace('/', '-')}-{found['Version']}-{key}"
+    folder = BUILD / "patched" / f"{patch.module.replace('/', '-')}-{found['Version']}-{key}"
     if not folder.is_dir():
         with becoming(folder) as scratch:
             copy_writable(Path(found["Dir"]), scratch)

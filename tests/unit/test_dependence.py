@@ -179,7 +179,7 @@ FOLDERS = {
     "kernel/default.modules": {"modules"},
     "kernel/initramfs.modules": {"modules"},
     "payload/main.go": {"payload"},
-    "payload/go.sum": {"payload"},
+    "payload/go.sum": {"payload", "parts-payload"},
     "payload/stub/kubesolo": {"payload-stub"},
     "payload/images/coredns/main.go": {"image-coredns"},
     "tasks/userland.toml": {"userland"},

@@ -39,6 +39,18 @@ def module(folder: Path) -> Path:
     return folder
 
 
+def test_two_checkouts_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for name in ("one", "the other"):
+        source = tmp_path / name / "module"
+        source.mkdir(parents=True)
+        monkeypatch.setattr(gopatch, "BUILD", tmp_path / name / "build")
+        golang.compile_program(module(source), golang.Program(patches=(patch(),)), source / "out")
+        made.append((source / "out").read_bytes())
+    assert made[0] == made[1]
+    assert str(tmp_path).encode() not in made[0]
+
+
 def test_a_program_is_compiled_with_the_change_and_the_cache_is_not_touched(tmp_path: Path) -> None:
     source, out = module(tmp_path), tmp_path / "out"
     golang.compile_program(source, golang.Program(), out)
@@ -62,12 +74,12 @@ def test_another_version_of_the_file_stops_the_build(tmp_path: Path, old: str, t
 
 def test_half_a_copy_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an interrupted build left has no final name."""
-    monkeypatch.setattr(gopatch, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(gopatch, "BUILD", tmp_path / "build")
     monkeypatch.setattr(gopatch, "replace", lambda path, text: (_ for _ in ()).throw(BuildError("cut")))
     with pytest.raises(BuildError, match="cut"):
         golang.compile_program(module(tmp_path), golang.Program(patches=(patch(),)), tmp_path / "out")
-    assert list((tmp_path / "cache/go/patched").iterdir()) == []
+    assert list((tmp_path / "build/patched").iterdir()) == []
     monkeypatch.undo()
-    monkeypatch.setattr(gopatch, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(gopatch, "BUILD", tmp_path / "build")
     golang.compile_program(module(tmp_path), golang.Program(patches=(patch(),)), tmp_path / "out")
     assert run([tmp_path / "out"]).stdout == b"VERSION_9\n"

@@ -19,6 +19,7 @@ VERSION_TEXT = """\
 \t=>\t./exporter-toolkit\t(devel)\t
 \tbuild\t-trimpath=true
 """
+PATCHED = "\tdep\tk8s.io/client-go\tv0.36.3\n\t=>\t../build/patched/k8s.io-client-go-v0.36.3-0\t(devel)\t\n"
 MIT = "MIT License\n\nPermission is hereby granted, free of charge, to any person\nobtaining a copy of"
 BSD2 = "// Redistribution and use in source and\n// binary forms, with or without"
 BSD3 = f"{BSD2}\nNeither the name may be used to endorse or promote products derived from"
@@ -29,6 +30,12 @@ def test_replaced_modules_count_as_what_replaces_them_and_our_own_folders_not() 
         ("github.com/Azure/go-ansiterm", "v0.0.1", "h1:Zm9v"),
         ("k8s.io/api", "v0.36.3", "h1:YmFy"),
     ]
+
+
+def test_a_patched_module_counts_as_the_one_it_was_copied_from() -> None:
+    ((path, version, hash1),) = linked(PATCHED)
+    assert (path, version) == ("k8s.io/client-go", "v0.36.3")
+    assert hash1.startswith("h1:")
 
 
 @pytest.mark.parametrize(
