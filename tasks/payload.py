@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
 from tasks.lib.golang import Program, compile_program
+from tasks.lib.gopatch import Patch
 from tasks.lib.imagenames import VERSIONS
 from tasks.lib.paths import BUILD, TOP
 from tasks.lib.tree import Tree
@@ -20,7 +21,38 @@ COMMAND = "usr/bin/kubesolo"
 KUBERNETES = "1.36.3"
 CONTAINERD = "2.3.7"
 VERSION_PACKAGE = "k8s.io/component-base/version"
+# The API server makes a certificate for talking to itself at every start, and two RSA keys for it: a tenth of
+# a second each on hardware, but seconds under emulation. Keys on P-256 take no time.
+LOOPBACK_KEYS = Patch(
+    "k8s.io/client-go",
+    "util/cert/cert.go",
+    (
+        ('"crypto/rsa"', 1, '"crypto/ecdsa"\n\t"crypto/elliptic"'),
+        (
+            "rsa.GenerateKey(cryptorand.Reader, 2048)",
+            2,
+            "ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)",
+        ),
+        ("keyutil.RSAPrivateKeyBlockType", 1, "keyutil.ECPrivateKeyBlockType"),
+        ("x509.MarshalPKCS1PrivateKey(priv)", 1, "ecPrivateKey(priv)"),
+        (
+            "func ipsToStrings(",
+            1,
+            """// ecPrivateKey fails for no key on a named curve.
+func ecPrivateKey(key *ecdsa.PrivateKey) []byte {
+\tder, err := x509.MarshalECPrivateKey(key)
+\tif err != nil {
+\t\tpanic(err)
+\t}
+\treturn der
+}
+
+func ipsToStrings(""",
+        ),
+    ),
+)
 KUBESOLO = Program(
+    patches=(LOOPBACK_KEYS,),
     tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace", "nri_no_wasm"),
     variables=(
         (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}"),

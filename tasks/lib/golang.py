@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.lib.errors import BuildError
-from tasks.lib.gopatch import Patch, patch_modules
+from tasks.lib.gopatch import PLACE, Patch, patch_modules
 from tasks.lib.paths import cache_dir
 from tasks.lib.process import describe_failure, die_with_parent, environment, pasteable
 from tasks.lib.pruning import prune
@@ -79,13 +79,13 @@ def go_environment(module: Path, arch: str = "amd64") -> dict[str, str]:
     return env
 
 
-def flags(module: Path, program: Program) -> tuple[Path, list[str], dict[str, str]]:
+def flags(module: Path, program: Program, folder: Path) -> tuple[Path, list[str], dict[str, str]]:
     """The go command, the flags that decide about the bytes of what is compiled, and the environment.
 
-    Raises BuildError when the toolchain or a patched module can not be had.
+    folder: patched modules are put below it (gopatch.PLACE), where they are needed until go has ended. Raises BuildError when the toolchain or a patched module can not be had.
     """
     go, pruning, env = prune(command(), module, go_environment(module))
-    patching = patch_modules(go, module, program.patches, env)
+    patching = patch_modules(go, module, program.patches, env, folder / PLACE)
     linker = "-s -w -buildid=" + "".join(f" -X {name}={value}" for name, value in program.variables)
     fixed = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
     return go, [*pruning, *patching, *fixed, "-tags", ",".join(program.tags), "-ldflags", linker], env
@@ -96,7 +96,7 @@ def build_command(module: Path, program: Program, out: Path) -> tuple[list[str],
 
     Raises BuildError when the toolchain or a patched module can not be had.
     """
-    go, decided, env = flags(module, program)
+    go, decided, env = flags(module, program, out.parent)
     return [str(go), "build", "-v", *decided, "-o", str(out), program.package], env
 
 

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.lib.golang import command
+from tasks.lib.gopatch import PLACE
 from tasks.lib.paths import TOP, cache_dir
 from tasks.lib.process import run
 from tasks.lib.release import Part
 
-# The payload's; patched copies of modules lie in a folder of this name (gopatch.py).
 GO_SUM = TOP / "payload" / "go.sum"
-PATCHED = "/build/patched/"
 UNKNOWN = "see its LICENSE file"
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "License*", "license*", "COPYING*", "UNLICENSE*")
 # A sentence that only this licence's text has, in lower case, with single blanks and without commas.
@@ -57,7 +56,7 @@ def linked(text: str) -> list[tuple[str, str, str]]:
     for kind, *fields in rows:
         if kind == "=>":
             path, version, _ = result.pop()
-            if PATCHED in fields[0]:
+            if fields[0].startswith("../") and f"/{PLACE}/" in fields[0]:
                 result.append((path, version, recorded_hash(path, version)))
                 continue
         if kind in ("dep", "=>"):

@@ -1,27 +1,24 @@
 """Go modules that are changed in one file while a program is compiled from them.
 
-Go's -overlay refuses files of the module cache, so the changed module is a copy of the verified one, in the
-checkout's build folder, and go.mod is replaced by one (go help build, -modfile) that points there. A program
-records that path (go version -m), so it is given relative to the module: the same in every checkout.
+Go's -overlay refuses files of the module cache, so the changed module is a copy of the verified one, beside what
+is compiled, and go.mod is replaced by one (go help build, -modfile) that points there. A program records that
+path (go version -m), so it is given relative to the module: the same in every checkout.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 from tasks.lib.errors import BuildError
-from tasks.lib.paths import BUILD
 from tasks.lib.process import run
 from tasks.lib.pruning import replace
+
+PLACE = "patched"  # name of the folder with the copies
 
 
 @dataclass(frozen=True)
@@ -50,25 +47,26 @@ class Patch:
         return source
 
 
-def patch_modules(go: Path, module: Path, patches: Sequence[Patch], env: Mapping[str, str]) -> list[str]:
+def patch_modules(
+    go: Path, module: Path, patches: Sequence[Patch], env: Mapping[str, str], place: Path
+) -> list[str]:
     """Further arguments of `go build` with which the module in folder `module` is compiled with the patches.
 
-    Raises BuildError when a patched module can not be fetched, or is not as expected.
+    place: folder for the copies; what is in it is lost. Raises BuildError when a patched module can not be
+    fetched, or is not as expected.
     """
     if not patches:
         return []
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
     edits = [
-        f"-replace={patch.module}={seen_from(module, patched(go, module, patch, env))}" for patch in patches
+        f"-replace={patch.module}={seen_from(module, patched(go, module, patch, env, place))}"
+        for patch in patches
     ]
-    go_mod, go_sum = ((module / name).read_bytes() for name in ("go.mod", "go.sum"))
-    key = hashlib.sha256(b"\0".join([go_mod, go_sum, *(edit.encode() for edit in edits)])).hexdigest()[:16]
-    folder = BUILD / "patched" / key
-    if not folder.is_dir():
-        with becoming(folder) as scratch:
-            (scratch / "go.mod").write_bytes(go_mod)
-            (scratch / "go.sum").write_bytes(go_sum)
-            run([go, "mod", "edit", *edits, scratch / "go.mod"], cwd=module, env=env)
-    return ["-modfile", str(folder / "go.mod")]
+    for name in ("go.mod", "go.sum"):
+        shutil.copyfile(module / name, place / name)
+    run([go, "mod", "edit", *edits, place / "go.mod"], cwd=module, env=env)
+    return ["-modfile", str(place / "go.mod")]
 
 
 def seen_from(module: Path, folder: Path) -> str:
@@ -77,39 +75,20 @@ def seen_from(module: Path, folder: Path) -> str:
     return path if path.startswith("..") else f"./{path}"
 
 
-def patched(go: Path, module: Path, patch: Patch, env: Mapping[str, str]) -> Path:
+def patched(go: Path, module: Path, patch: Patch, env: Mapping[str, str], place: Path) -> Path:
     """The folder of the module with its patch."""
     said = run([go, "mod", "download", "-json", patch.module], cwd=module, env=env).stdout
     found = json.loads(said)
     text = patch.apply((Path(found["Dir"]) / patch.file).read_text(encoding="utf-8"))
-    key = hashlib.sha256(f"{found['Sum']}\0{text}".encode()).hexdigest()[:16]
-    folder = BUILD / "patched" / f"{patch.module.replace('/', '-')}-{found['Version']}-{key}"
-    if not folder.is_dir():
-        with becoming(folder) as scratch:
-            copy_writable(Path(found["Dir"]), scratch)
-            replace(scratch / patch.file, text)
+    folder = place / f"{patch.module.replace('/', '-')}-{found['Version']}"
+    copy_writable(Path(found["Dir"]), folder)
+    replace(folder / patch.file, text)
     return folder
 
 
 def copy_writable(source: Path, target: Path) -> None:
-    """Copy a folder of the module cache, which is read-only there, into an existing one."""
-    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    """Copy a folder of the module cache, which is read-only there."""
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
     for path in (target, *target.rglob("*")):
         if path.is_dir():
             path.chmod(0o755)
-
-
-@contextmanager
-def becoming(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, which gets its name when it is finished and goes when it is not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(mkdtemp(dir=folder.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        scratch.rename(folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another build was faster
-            raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -90,9 +90,9 @@ def test_versions_agree() -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_go_packages() -> None:
+def test_go_packages(tmp_path: Path) -> None:
     """The payload's own tests, with the flags of the build, so that its compiled packages are used."""
-    go, flags, env = golang.flags(payload.MODULE, payload.KUBESOLO)
+    go, flags, env = golang.flags(payload.MODULE, payload.KUBESOLO, tmp_path)
     run(
         [go, "test", *flags, "./..."],
         cwd=payload.MODULE,
