@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from tasks.lib.errors import BuildError
@@ -56,6 +57,18 @@ def wait_milestones(machine: Machine, names: tuple[str, ...], timeout: float) ->
         if crashes > MAX_CRASHES or time.monotonic() > deadline:
             why = f"the payload has ended {crashes} times" if crashes > 0 else f"not within {timeout:.0f} s"
             raise BuildError(f"{why}: {', '.join(missing)} missing; passed: {found}\n{guest_log(machine)}")
+        time.sleep(PAUSE_SECONDS)
+
+
+def wait_again(machine: Machine, name: str, timeout: float) -> None:
+    """Wait until the guest has passed a milestone for the second time, after a start of the payload."""
+    deadline = time.monotonic() + stretched(timeout)
+    while True:
+        text = machine.host.ask("milestones")
+        if len(re.findall(rf"^{name} ", text, re.MULTILINE)) > 1:
+            return
+        if time.monotonic() > deadline:
+            raise BuildError(f"{name} did not come again\n{text}\n{guest_log(machine)}")
         time.sleep(PAUSE_SECONDS)
 
 

@@ -18,7 +18,7 @@ from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
 from tests.vm import web
 from tests.vm.conftest import Start
-from tests.vm.node import API, READY, connect, marker_seen, stretched, wait_booted, wait_milestones
+from tests.vm.node import API, READY, connect, marker_seen, stretched, wait_again, wait_booted, wait_milestones
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 1800
@@ -155,6 +155,28 @@ def test_privileged_pod_can_not_write_to_the_root(deployed: Cluster) -> None:
     assert output[-1] == "0"
     assert len(output) == len(folders) + 1
     assert all(READ_ONLY in line for line in output[:-1]), output
+
+
+def test_containers_outlive_the_payload(machine: Machine, deployed: Cluster) -> None:
+    """The payload is killed from a pod; the next one takes over what runs."""
+    before = nginx_container(deployed)
+    killer = web.shell_pod("kills", "kill -9 $(pidof kubesolo)", privileged=True)
+    deployed.apply(killer)
+    wait_again(machine, "node-ready", READY_SECONDS)
+    assert web.PAGE in deployed.retry(
+        lambda: ask_node_port(machine), lambda text: web.PAGE in text, 60, "nginx after the payload was killed"
+    )
+    wait_available(deployed, POD_SECONDS)
+    assert nginx_container(deployed) == before
+    deployed.delete(killer)
+
+
+def nginx_container(cluster: Cluster) -> tuple[str, str, int]:
+    """Its id, when it was started, how often it was started again."""
+    selector = ",".join(f"{key}={value}" for key, value in web.LABELS.items())
+    pods = cluster.get("/api/v1/namespaces/default/pods", labelSelector=selector)["items"]
+    (status,) = pods[0]["status"]["containerStatuses"]
+    return status["containerID"], status["state"]["running"]["startedAt"], status["restartCount"]
 
 
 def test_restart_keeps_deployment_and_service(machine: Machine, deployed: Cluster) -> None:

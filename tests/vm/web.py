@@ -40,12 +40,14 @@ def service() -> Object:
 
 
 def shell_pod(name: str, script: str, *, privileged: bool = False) -> Object:
-    """A pod that runs the script to its end; a privileged one has the node's root at /host."""
+    """A pod that runs the script to its end; a privileged one has the node's root at /host
+    and sees its processes."""
     spec: Object = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
     more: Object = {"command": ["sh", "-c", script]}
     if privileged:
         more["securityContext"] = {"privileged": True}
         more["volumeMounts"] = [{"name": "host", "mountPath": "/host"}]
+        spec["hostPID"] = True
         spec["volumes"] = [{"name": "host", "hostPath": {"path": "/"}}]
     spec["containers"] = [container("shell", **more)]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
