@@ -1,7 +1,7 @@
 """The node's read-only root: a stack of squashfs images, each packed for how it is read.
 
-What every boot reads before the node is Ready is packed with zstd, which is read seven times faster than xz;
-what is read later, or on few machines, with xz, which is an eighth smaller. An edit repacks one layer.
+What is read when a node starts is packed with zstd, which is read seven times faster than xz; drivers, of
+which each machine reads a few, with xz, which is an eighth smaller. An edit repacks one layer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMPRESSION = {
     "root": Compression("zstd", 256),
     "drivers": Compression("xz", 256),
     "payload": Compression("zstd", 256),
-    "containers": Compression("xz", 1024),
+    "containers": Compression("zstd", 1024),
     "overlay": Compression("zstd", 128),
 }
 OF_THE_PROVIDER = ("payload", "containers")

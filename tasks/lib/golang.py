@@ -82,7 +82,8 @@ def go_environment(module: Path, arch: str = "amd64") -> dict[str, str]:
 def flags(module: Path, program: Program, folder: Path) -> tuple[Path, list[str], dict[str, str]]:
     """The go command, the flags that decide about the bytes of what is compiled, and the environment.
 
-    folder: patched modules are put below it (gopatch.PLACE), where they are needed until go has ended. Raises BuildError when the toolchain or a patched module can not be had.
+    folder: patched modules are put below it (gopatch.PLACE), where they are needed until go has ended.
+    Raises BuildError when the toolchain or a patched module can not be had.
     """
     go, pruning, env = prune(command(), module, go_environment(module))
     patching = patch_modules(go, module, program.patches, env, folder / PLACE)

@@ -1,8 +1,8 @@
 """Go modules that are changed in one file while a program is compiled from them.
 
-Go's -overlay refuses files of the module cache, so the changed module is a copy of the verified one, beside what
-is compiled, and go.mod is replaced by one (go help build, -modfile) that points there. A program records that
-path (go version -m), so it is given relative to the module: the same in every checkout.
+Go's -overlay refuses files of the module cache, so the changed module is a copy of the verified one, beside
+what is compiled, and go.mod is replaced by one (go help build, -modfile) that points there. A program records
+that path (go version -m), so it is given relative to the module: the same in every checkout.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ VERSION_TEXT = """\
 \t=>\t./exporter-toolkit\t(devel)\t
 \tbuild\t-trimpath=true
 """
-PATCHED = "\tdep\tk8s.io/client-go\tv0.36.3\n\t=>\t../build/scratch/payload/patched/k8s.io-client-go-v0.36.3\t(devel)\t\n"
+COPY = "../build/scratch/payload/patched/k8s.io-client-go-v0.36.3"
+PATCHED = f"\tdep\tk8s.io/client-go\tv0.36.3\n\t=>\t{COPY}\t(devel)\t\n"
 MIT = "MIT License\n\nPermission is hereby granted, free of charge, to any person\nobtaining a copy of"
 BSD2 = "// Redistribution and use in source and\n// binary forms, with or without"
 BSD3 = f"{BSD2}\nNeither the name may be used to endorse or promote products derived from"

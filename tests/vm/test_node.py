@@ -18,7 +18,16 @@ from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
 from tests.vm import web
 from tests.vm.conftest import Start
-from tests.vm.node import API, READY, connect, marker_seen, stretched, wait_again, wait_booted, wait_milestones
+from tests.vm.node import (
+    API,
+    READY,
+    connect,
+    marker_seen,
+    stretched,
+    wait_again,
+    wait_booted,
+    wait_milestones,
+)
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 1800
@@ -164,7 +173,10 @@ def test_containers_outlive_the_payload(machine: Machine, deployed: Cluster) -> 
     deployed.apply(killer)
     wait_again(machine, "node-ready", READY_SECONDS)
     assert web.PAGE in deployed.retry(
-        lambda: ask_node_port(machine), lambda text: web.PAGE in text, 60, "nginx after the payload was killed"
+        lambda: ask_node_port(machine),
+        lambda text: web.PAGE in text,
+        60,
+        "nginx after the kill",
     )
     wait_available(deployed, POD_SECONDS)
     assert nginx_container(deployed) == before

@@ -12,6 +12,7 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -34,12 +35,8 @@ var labels = map[string]string{"io.cri-containerd.image": "managed", "io.cri-con
 
 // ImportImages imports the image archives of the folders (*.tar, OCI layout or docker save) that containerd
 // does not have yet. A bad archive is warned about and does not keep the others away.
-func ImportImages(ctx context.Context, socket string, folders ...string) error {
-	client, err := containerd.New(socket, containerd.WithDefaultNamespace(namespace))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+func ImportImages(ctx context.Context, client *containerd.Client, folders ...string) error {
+	ctx = namespaces.WithNamespace(ctx, namespace)
 	for _, folder := range folders {
 		paths, err := filepath.Glob(filepath.Join(folder, "*.tar"))
 		if err != nil {

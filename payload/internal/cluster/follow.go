@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	containerd "github.com/containerd/containerd/v2/client"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -30,7 +31,7 @@ const (
 )
 
 // follow starts what needs a running cluster and records how the cluster comes up.
-func follow(group *supervisor.Group, c *components.Config, settled chan<- struct{}) error {
+func follow(group *supervisor.Group, c *components.Config, runtime *containerd.Client, settled chan<- struct{}) error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.PKI.Kubeconfig("kube-controller-manager"))
 	if err != nil {
 		return err
@@ -72,7 +73,7 @@ func follow(group *supervisor.Group, c *components.Config, settled chan<- struct
 		images := make(chan struct{})
 		go func() {
 			defer close(images)
-			importImages(ctx)
+			importImages(ctx, runtime)
 		}()
 		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
@@ -91,8 +92,8 @@ func follow(group *supervisor.Group, c *components.Config, settled chan<- struct
 	return nil
 }
 
-func importImages(ctx context.Context) {
-	err := addons.ImportImages(ctx, components.ContainerdSocket, addons.SystemImages, addons.OperatorImages)
+func importImages(ctx context.Context, runtime *containerd.Client) {
+	err := addons.ImportImages(ctx, runtime, addons.SystemImages, addons.OperatorImages)
 	if err != nil && ctx.Err() == nil {
 		journal.Warn("images", "%v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	containerd "github.com/containerd/containerd/v2/client"
 	certutil "k8s.io/client-go/util/cert"
 
 	"kubesolo.io/os/payload/internal/components"
@@ -81,7 +82,7 @@ func prepare(o *options.Options) (*components.Config, error) {
 // start brings the components up; what does not wait for each other runs side by side.
 func start(group *supervisor.Group, c *components.Config) error {
 	ctx := group.Context()
-	database, runtime := make(chan struct{}), make(chan struct{})
+	database, runtime := make(chan struct{}), make(chan *containerd.Client, 1)
 	listening, settled := make(chan struct{}), make(chan struct{})
 	group.Go("containerd", func(ctx context.Context) error { return runContainerd(ctx, c, runtime) })
 	group.Go("kine", func(ctx context.Context) error { return runKine(ctx, c, database) })
@@ -97,11 +98,14 @@ func start(group *supervisor.Group, c *components.Config) error {
 		return nil
 	}
 	c.Milestones.Reach(milestones.APIServerListening)
-	if !wait(ctx, runtime) {
+	var client *containerd.Client
+	select {
+	case client = <-runtime:
+	case <-ctx.Done():
 		return nil
 	}
 	group.Go("kubelet", func(ctx context.Context) error { return components.Kubelet(ctx, c) })
-	return follow(group, c, settled)
+	return follow(group, c, client, settled)
 }
 
 // wait says whether the event came before the end of ctx.
@@ -125,13 +129,13 @@ func runKine(ctx context.Context, c *components.Config, ready chan<- struct{}) e
 	return nil
 }
 
-func runContainerd(ctx context.Context, c *components.Config, ready chan<- struct{}) error {
+func runContainerd(ctx context.Context, c *components.Config, ready chan<- *containerd.Client) error {
 	// The daemon's context must outlive the signal to stop: Stop closes its parts in order.
-	stop, err := components.Containerd(context.WithoutCancel(ctx), c)
+	client, stop, err := components.Containerd(context.WithoutCancel(ctx), c)
 	if err != nil {
 		return err
 	}
-	close(ready)
+	ready <- client
 	<-ctx.Done()
 	stop()
 	return nil

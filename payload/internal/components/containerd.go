@@ -2,15 +2,18 @@ package components
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 
+	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/cmd/containerd/server"
 	srvconfig "github.com/containerd/containerd/v2/cmd/containerd/server/config"
 	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/plugins"
 	"github.com/containerd/containerd/v2/version"
 	"github.com/containerd/plugin"
 	"github.com/containerd/plugin/registry"
@@ -28,39 +31,60 @@ const (
 	networkConfig   = "/etc/cni/net.d/10-kubesolo.conflist"
 )
 
-// Containerd starts containerd and returns when it answers on its socket. stop closes its databases; running
+// Containerd starts containerd and returns when it answers on its socket. client calls its services directly:
+// an image that goes through the socket is framed and copied twice more. stop closes its databases; running
 // containers and their shims stay, and are found again through the state folder at the next start.
-func Containerd(ctx context.Context, c *Config) (stop func(), err error) {
+func Containerd(ctx context.Context, c *Config) (client *containerd.Client, stop func(), err error) {
 	if err := writeNetworkConfig(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	path := filepath.Join(c.RunDir, "containerd.toml")
 	if err := os.WriteFile(path, []byte(containerdConfig(images.Reference("pause"))), 0o600); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	config := &srvconfig.Config{Version: version.ConfigVersion, Root: containerdRoot, State: containerdState}
-	plugins := func() iter.Seq[plugin.Registration] {
+	registerClient(&client)
+	registered := func() iter.Seq[plugin.Registration] {
 		return slices.Values(registry.Graph(func(*plugin.Registration) bool { return false }))
 	}
-	if err := srvconfig.LoadConfigWithPlugins(ctx, path, plugins, config); err != nil {
-		return nil, err
+	if err := srvconfig.LoadConfigWithPlugins(ctx, path, registered, config); err != nil {
+		return nil, nil, err
 	}
 	if err := server.CreateTopLevelDirectories(config); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := mount.SetTempMountLocation(filepath.Join(config.Root, "tmpmounts")); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if _, err := mount.CleanupTempMounts(0); err != nil {
-		return nil, fmt.Errorf("temporary mounts: %w", err)
+		return nil, nil, fmt.Errorf("temporary mounts: %w", err)
 	}
 	daemon, err := server.New(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := daemon.Start(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	daemon.Wait()
-	return daemon.Stop, nil
+	if client == nil {
+		return nil, nil, errors.New("containerd did not start the payload's client")
+	}
+	return client, daemon.Stop, nil
+}
+
+// registerClient has containerd make a client of its own services when it starts.
+func registerClient(client **containerd.Client) {
+	registry.Register(&plugin.Registration{
+		Type: plugins.InternalPlugin,
+		ID:   "kubesolo",
+		Requires: []plugin.Type{
+			plugins.EventPlugin, plugins.LeasePlugin, plugins.SandboxStorePlugin, plugins.TransferPlugin,
+			plugins.MountManagerPlugin, plugins.ServicePlugin,
+		},
+		InitFn: func(ic *plugin.InitContext) (made any, err error) {
+			*client, err = containerd.New("", containerd.WithInMemoryServices(ic))
+			return *client, err
+		},
+	})
 }

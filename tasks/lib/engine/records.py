@@ -163,13 +163,10 @@ class Records(Dependency):
             for path, digest in state["inputs"].items()
             if digest.startswith("tree:") and len(found := self.digests.members(path)) <= MAX_MEMBERS
         }
-        for key, value in (
-            ("state", state),
-            ("targets", targets),
-            ("members", members),
-            ("seconds", seconds),
-        ):
+        for key, value in (("state", state), ("targets", targets), ("members", members)):
             self._set(spec.name, key, value)
+        # Beside the record, as what becomes stale loses that.
+        self.database.save_fact(f"seconds:{spec.name}", f"{seconds:.2f}")
         self.commit()
 
     def seconds(self, name: str) -> float | None:

@@ -167,6 +167,17 @@ def test_info(joined: Project) -> None:
     assert "recipe: dodo.join" in out
     assert 'os = {"version": "1"}' in out
     assert re.search(r"build/one: mode 0644 sha256 [0-9a-f]{12}", out)
+    assert re.search(r"^last took: \d", out, re.MULTILINE)
+
+
+def test_how_long_a_task_took_is_known_while_it_is_stale(joined: Project) -> None:
+    """From it comes the remaining time of a task that can not count what is to be done."""
+    joined.run()
+    joined.write("dodo.py", joined.read("dodo.py") + "\ndef copy(b: Build) -> None: raise BuildError('no')\n")
+    joined.run("one", status=2)
+    out = joined.run("info", "one").stdout
+    assert "state: stale" in out
+    assert re.search(r"^last took: \d", out, re.MULTILINE)
 
 
 def test_graph(joined: Project) -> None:
