@@ -73,7 +73,7 @@ def _close_all_but(keep: set[int]) -> None:
 
 
 def end_group(group: int) -> None:
-    """Kill a process group and wait until it is gone."""
+    """Kill a process group and wait until nothing of it runs."""
     deadline = time.monotonic() + GONE_WITHIN_S
     while time.monotonic() < deadline:
         try:
@@ -82,7 +82,20 @@ def end_group(group: int) -> None:
             return
         with contextlib.suppress(ChildProcessError):
             os.waitpid(-group, os.WNOHANG)
+        if not _runs(group):
+            return
         time.sleep(0.005)
+
+
+def _runs(group: int) -> bool:
+    """Whether a process of the group has a living thread. Zombies stay where nobody collects them."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b") ")[2].split()
+            state, its_group, threads = fields[0], int(fields[2]), int(fields[17])  # proc_pid_stat(5)
+            if its_group == group and (state not in (b"Z", b"X") or threads > 1):
+                return True
+    return False
 
 
 def prctl(option: int, value: int) -> None:

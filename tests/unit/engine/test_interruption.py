@@ -6,11 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tasks.lib.engine.watcher import GONE_WITHIN_S, end_group
 from tests.unit.engine.project import Project
 
 # Like the real thing, each link slow in its own way: many writes, a command with children, a folder.
@@ -203,6 +205,22 @@ def task_slow():
         while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not any(alive(pid) for pid in pids), number
+
+
+def test_dead_children_that_nobody_collects_are_not_waited_for() -> None:
+    """As in a container whose first process collects none: they are zombies for ever."""
+    script = "import os, time\nif not (pid := os.fork()): time.sleep(61)\n"
+    script += "os.setpgid(pid, 0); print(pid, flush=True); time.sleep(61)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        try:
+            group = int(parent.stdout.readline())
+            start = time.monotonic()
+            end_group(group)
+            assert time.monotonic() - start < GONE_WITHIN_S / 2
+            assert not alive(group)
+        finally:
+            parent.kill()
 
 
 def test_next_run_waits_for_the_children_of_a_killed_one(chain: Project) -> None:
