@@ -28,6 +28,8 @@ class Checkout:
     def __init__(self, top: Path, cache: Path, like: Checkout | None = None) -> None:
         self.top = top
         self.cache = cache
+        self.temporary = cache / "tmp"
+        self.temporary.mkdir(parents=True)
         if like:  # not this checkout once more: somebody may be editing it
             shutil.copytree(like.top, top, symlinks=True)
         else:
@@ -47,7 +49,8 @@ class Checkout:
         }
         return subprocess.Popen(
             [*prefix, str(self.top / "doit"), *arguments], cwd="/", umask=umask, text=True,
-            env={**kept, "HOME": str(self.cache), "XDG_CACHE_HOME": str(self.cache), **env},
+            env={**kept, "HOME": str(self.cache), "XDG_CACHE_HOME": str(self.cache),
+                 "TMPDIR": str(self.temporary), **env},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 

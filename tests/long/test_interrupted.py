@@ -48,10 +48,9 @@ def living(checkout: Checkout) -> list[str]:
 
 
 def leftovers(checkout: Checkout) -> list[str]:
-    """Temporary files of the engine."""
-    return [
-        str(path) for pattern in (".part-*", "scratch/*") for path in (checkout.top / "build").rglob(pattern)
-    ]
+    """Temporary files of the engine, and of the programs that it runs."""
+    found = [path for pattern in (".part-*", "scratch/*") for path in (checkout.top / "build").rglob(pattern)]
+    return [str(path) for path in (*found, *checkout.temporary.iterdir())]
 
 
 @pytest.mark.parametrize(("task", "patterns"), KINDS.values(), ids=KINDS)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ def make(spec: Artifact, report: Callable[[Message], None]) -> Outcome:
         scratch = scratch_folder(spec.name)
         for folder in {scratch, *(out.parent for out in outs)}:
             folder.mkdir(parents=True, exist_ok=True)
-        with only_declared(spec, outs, scratch):
+        with only_declared(spec, outs, scratch), temporary_files(scratch / ".tmp"):
             spec.build(Build(outs, scratch, report))
         for out, target in zip(outs, spec.targets, strict=True):
             if not os.path.lexists(out):
@@ -89,6 +91,23 @@ def make(spec: Artifact, report: Callable[[Message], None]) -> Outcome:
         raise explained(error) from error
     finally:
         discard(spec)
+
+
+@contextmanager
+def temporary_files(folder: Path) -> Iterator[None]:
+    """Within this block, temporary files go to `folder`, those of children too: so nothing that is killed
+    leaves them about the host."""
+    folder.mkdir()
+    held = tempfile.tempdir, os.environ.get("TMPDIR")
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir, outside = held
+        if outside is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = outside
 
 
 def explained(error: OSError) -> BuildError:

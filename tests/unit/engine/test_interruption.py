@@ -207,6 +207,39 @@ def task_slow():
         assert not any(alive(pid) for pid in pids), number
 
 
+def test_temporary_files_of_a_recipe_go_with_it(
+    chain: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own and those of the programs that it runs, also when they have no time to remove them."""
+    outside = tmp_path / "temporary"
+    outside.mkdir()
+    monkeypatch.setenv("TMPDIR", str(outside))
+    chain.dodo("""
+def slow(b: Build) -> None:
+    import tempfile
+    tempfile.mkstemp()
+    run(["mktemp"])
+    b.out.write_text("made")
+    while (TOP / "wait").exists():
+        time.sleep(0.01)
+
+def task_slow():
+    return artifact("slow", doc="", build=slow, targets=[BUILD / "slow"])
+""")
+    chain.write("wait", "")
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        child = chain.spawn("slow")
+        wait_for(chain.top / "build/.part-slow")
+        child.send_signal(number)
+        child.communicate(timeout=120)
+        assert wait_until_gone(child.pid, 30) == []
+        assert list(outside.iterdir()) == [], number
+    (chain.top / "wait").unlink()
+    chain.run("slow")
+    assert list(outside.iterdir()) == []
+    assert chain.leftovers() == []
+
+
 def test_dead_children_that_nobody_collects_are_not_waited_for() -> None:
     """As in a container whose first process collects none: they are zombies for ever."""
     script = "import os, time\nif not (pid := os.fork()): time.sleep(61)\n"
