@@ -18,7 +18,7 @@ from tasks.lib.vm.media import boot_files
 DESCRIPTION = """\
 Measures the size of the ISO (sizes), boots in QEMU (boot), builds (build) and builds with empty compile
 caches (cold), or only what is named, and puts the tables into docs/benchmarks.md and the raw results into
-output/bench/. Boots take a minute or two each, cold builds twenty together; builds work in a clone of what
+output/bench/. Boots take a minute or two each, cold builds half an hour; builds work in a clone of what
 is committed. Run nothing else meanwhile.
 """
 OPTIONS = (
