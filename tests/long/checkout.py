@@ -16,6 +16,16 @@ MINUTES = 60
 PASSED_ON = ("PATH", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "GOPROXY", "GOSUMDB",
              "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
 STRANGER = 12345
+# A task of every kind, with the files that it makes.
+KINDS = {
+    "unpacking": ("userland", ["build/userland*"]),
+    "kernel modules": ("modules", ["build/modules*"]),
+    "go build": ("image-coredns", ["build/images/coredns.tar"]),
+    "squashfs": ("rootfs-payload-stub", ["build/payload-stub.squashfs"]),
+    "cpio": ("initramfs-stub", ["build/kubesolo-os-stub.gz"]),
+    "fat": ("efi-image", ["build/efi.img"]),
+    "iso": ("iso-stub", ["build/*.iso"]),
+}
 
 
 class Checkout:
@@ -87,3 +97,9 @@ def copy_sources(top: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         if (TOP / name).is_symlink() or (TOP / name).exists():
             shutil.copy2(TOP / name, place, follow_symlinks=False)
+
+
+def leftovers(checkout: Checkout) -> list[str]:
+    """Temporary files of the engine, and of the programs that it runs."""
+    found = [path for pattern in (".part-*", "scratch/*") for path in (checkout.top / "build").rglob(pattern)]
+    return [str(path) for path in (*found, *checkout.temporary.iterdir())]

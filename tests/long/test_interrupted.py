@@ -10,20 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.long.checkout import Checkout
+from tests.long.checkout import KINDS, Checkout, leftovers
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 MOMENTS = 21
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-KINDS = {
-    "unpacking": ("userland", ["build/userland*"]),
-    "kernel modules": ("modules", ["build/modules*"]),
-    "go build": ("image-coredns", ["build/images/coredns.tar"]),
-    "squashfs": ("rootfs-payload-stub", ["build/payload-stub.squashfs"]),
-    "cpio": ("initramfs-stub", ["build/kubesolo-os-stub.gz"]),
-    "fat": ("efi-image", ["build/efi.img"]),
-    "iso": ("iso-stub", ["build/*.iso"]),
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +36,6 @@ def living(checkout: Checkout) -> list[str]:
         if int(entry.name) != os.getpid() and (str(checkout.top) in words or str(checkout.top) in place):
             found.append(f"{entry.name} {words[:100]}")
     return found
-
-
-def leftovers(checkout: Checkout) -> list[str]:
-    """Temporary files of the engine, and of the programs that it runs."""
-    found = [path for pattern in (".part-*", "scratch/*") for path in (checkout.top / "build").rglob(pattern)]
-    return [str(path) for path in (*found, *checkout.temporary.iterdir())]
 
 
 @pytest.mark.parametrize(("task", "patterns"), KINDS.values(), ids=KINDS)

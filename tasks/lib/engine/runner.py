@@ -222,6 +222,7 @@ class ParallelRunner(Runner):
 
     def _drop(self, job: Job) -> None:
         """Forget a worker that has been reaped, with whatever it left in its process group."""
+        del self._jobs[job.pid]
         self._selector.unregister(job.pipe)
         os.close(job.pipe)
         end_group(job.pid)
@@ -229,7 +230,6 @@ class ParallelRunner(Runner):
             self._watcher.forget(job.pid)
         if (spec := artifact_of(job.task)) is not None:
             discard(spec)
-        del self._jobs[job.pid]
 
     def _end_all(self) -> None:
         """Stop what still runs: SIGTERM, a moment to clean up, SIGKILL."""

@@ -88,8 +88,15 @@ def end_group(group: int) -> None:
 
 
 def _runs(group: int) -> bool:
-    """Whether a process of the group has a living thread. Zombies stay where nobody collects them."""
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    """Whether a process of the group has a living thread. Zombies stay where nobody collects them.
+
+    True also when that can not be found out, for want of file handles.
+    """
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return True
+    for name in filter(str.isdigit, names):
         with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:
             fields = stat.read().rpartition(b") ")[2].split()
             state, its_group, threads = fields[0], int(fields[2]), int(fields[17])  # proc_pid_stat(5)
