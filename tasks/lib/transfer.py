@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,7 +83,8 @@ class Stop:
         self.event.set()
         with self.guard:
             for response in self.live:
-                response.raw.shutdown()
+                with suppress(RuntimeError):  # its last byte has come: its connection is free again
+                    response.raw.shutdown()
 
     def check(self) -> None:
         """Raise StoppedError when they have been ended."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+import urllib3
 
 from tasks.lib.download import GoneError, download, new_session
 from tasks.lib.errors import BuildError
@@ -206,3 +208,13 @@ def test_a_batch_that_ends_does_not_wait_for_stalled_servers(mirror: Mirror, tmp
             WANTED, [mirror.address + PATH], tmp_path / "it", session=new_session(), stop=stop, policy=patient
         )
     assert time.monotonic() - started < 3
+
+
+def test_a_stop_while_an_answer_ends_by_itself_is_no_error() -> None:
+    """urllib3 refuses to shut down a connection that it has given back."""
+    stop, answer = Stop(), requests.Response()
+    answer.raw = urllib3.HTTPResponse(b"all of it", preload_content=False, sock_shutdown=lambda how: None)
+    with stop.watching(answer):
+        stop.set()
+    with pytest.raises(StoppedError):
+        stop.check()
