@@ -20,7 +20,7 @@ class Build:
 
     outs: temporary names beside the targets, in the targets' order; the engine renames them when the
     recipe returns, so that a target is either the old one or the whole new one.
-    scratch: an empty folder that is removed afterwards.
+    scratch: a folder that is removed afterwards; in it is only .tmp, where temporary files (TMPDIR) go.
     """
 
     outs: list[Path]
