@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -70,6 +71,7 @@ class Host:
         (self.top / "pyproject.toml").write_text(PYPROJECT)
         (self.top / "tasks/__main__.py").write_text(PROGRAM)
         self.log = folder / "log"
+        self.handles = 256
         self.settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(make_wheel(folder))}
 
     def program(self, name: str, text: str) -> None:
@@ -81,7 +83,7 @@ class Host:
 
     def start(self, *arguments: str, cwd: Path | None = None, program: Path | None = None,
               **extra: str) -> subprocess.Popen[str]:  # fmt: skip
-        """Start ./doit with almost no environment."""
+        """Start ./doit with almost no environment, and few file handles."""
         env = {
             "PATH": str(self.bin),
             "HOME": str(self.folder),
@@ -92,6 +94,7 @@ class Host:
         return subprocess.Popen(
             [str(program or self.top / "doit"), *arguments], cwd=cwd or self.folder, env=env, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.handles, self.handles)),
         )  # fmt: skip
 
     def run(self, *arguments: str, status: int = 0, cwd: Path | None = None, program: Path | None = None,
@@ -215,6 +218,17 @@ def wait_for_pip(host: Host) -> int:
                 return int(entry.name)
         time.sleep(0.05)
     raise AssertionError("pip does not start")
+
+
+def test_never_silent_for_want_of_file_handles(host: Host) -> None:
+    host.run("list")
+    for host.handles in range(9, 16):  # the shell keeps its own from number 10 on
+        with host.start("list") as child:
+            out, err = child.communicate(timeout=60)
+        if child.returncode:
+            assert err, host.handles
+        else:
+            assert out == f"['list'] {host.folder} None tiny\n"
 
 
 def test_two_at_once(host: Host) -> None:

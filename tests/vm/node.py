@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 
 from tasks.lib.errors import BuildError
@@ -37,10 +36,13 @@ def wait_booted(machine: Machine, timeout: float, start: int = 0) -> dict[str, f
     return wait_milestones(machine, (LAST_STAGE,), 30)
 
 
-def wait_milestones(machine: Machine, names: tuple[str, ...], timeout: float) -> dict[str, float]:
-    """Wait until the guest has passed all of them; returns all, in seconds since its kernel started.
+def wait_milestones(
+    machine: Machine, names: tuple[str, ...], timeout: float, times: int = 1
+) -> dict[str, float]:
+    """Wait until the guest has passed all of them so many times: each start of the payload counts.
 
-    A payload that is started over and over again fails at once. The guest's log is kept beside the console's.
+    Returns the first time of each, in seconds since the kernel started. A payload that is started over and over
+    again fails at once. The guest's log is kept beside the console's.
     """
     timeout = stretched(timeout)
     deadline = time.monotonic() + timeout
@@ -49,27 +51,19 @@ def wait_milestones(machine: Machine, names: tuple[str, ...], timeout: float) ->
             text = machine.host.ask("milestones", max(1.0, deadline - time.monotonic()))
         except NotYetError:
             text = ""
-        found = parse_milestones(text)
-        missing = [name for name in names if name not in found]
+        missing = [name for name in names if passes(text, name) < times]
         if not missing:
-            return found
-        crashes = text.count(f"{PAYLOAD_START} ") - 1
+            return parse_milestones(text)
+        crashes = passes(text, PAYLOAD_START) - 1
         if crashes > MAX_CRASHES or time.monotonic() > deadline:
             why = f"the payload has ended {crashes} times" if crashes > 0 else f"not within {timeout:.0f} s"
-            raise BuildError(f"{why}: {', '.join(missing)} missing; passed: {found}\n{guest_log(machine)}")
+            raise BuildError(f"{why}: {', '.join(missing)} missing; passed:\n{text}\n{guest_log(machine)}")
         time.sleep(PAUSE_SECONDS)
 
 
-def wait_again(machine: Machine, name: str, timeout: float) -> None:
-    """Wait until the guest has passed a milestone for the second time, after a start of the payload."""
-    deadline = time.monotonic() + stretched(timeout)
-    while True:
-        text = machine.host.ask("milestones")
-        if len(re.findall(rf"^{name} ", text, re.MULTILINE)) > 1:
-            return
-        if time.monotonic() > deadline:
-            raise BuildError(f"{name} did not come again\n{text}\n{guest_log(machine)}")
-        time.sleep(PAUSE_SECONDS)
+def passes(text: str, name: str) -> int:
+    """How often the guest's list of milestones has this one."""
+    return sum(line.startswith(f"{name} ") for line in text.splitlines())
 
 
 def guest_log(machine: Machine) -> str:

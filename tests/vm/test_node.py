@@ -24,7 +24,6 @@ from tests.vm.node import (
     connect,
     marker_seen,
     stretched,
-    wait_again,
     wait_booted,
     wait_milestones,
 )
@@ -171,7 +170,7 @@ def test_containers_outlive_the_payload(machine: Machine, deployed: Cluster) -> 
     before = nginx_container(deployed)
     killer = web.shell_pod("kills", "kill -9 $(pidof kubesolo)", privileged=True)
     deployed.apply(killer)
-    wait_again(machine, "node-ready", READY_SECONDS)
+    wait_milestones(machine, ("node-ready",), READY_SECONDS, times=2)
     assert web.PAGE in deployed.retry(
         lambda: ask_node_port(machine),
         lambda text: web.PAGE in text,
