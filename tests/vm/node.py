@@ -41,8 +41,8 @@ def wait_milestones(
 ) -> dict[str, float]:
     """Wait until the guest has passed all of them so many times: each start of the payload counts.
 
-    Returns the first time of each, in seconds since the kernel started. A payload that is started over and over
-    again fails at once. The guest's log is kept beside the console's.
+    Returns the first time of each, in seconds since the kernel started. A payload that is started over and
+    over again fails at once. The guest's log is kept beside the console's.
     """
     timeout = stretched(timeout)
     deadline = time.monotonic() + timeout

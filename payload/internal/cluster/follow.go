@@ -79,7 +79,7 @@ func follow(group *supervisor.Group, c *components.Config, runtime *containerd.C
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "label of the node: %v", err)
 		}
-		if wait(ctx, images) {
+		if _, came := wait(ctx, images); came {
 			applyAddons(ctx, config)
 		}
 		if until(ctx, dnsRunning(client)) == nil {

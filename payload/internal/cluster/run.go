@@ -94,27 +94,25 @@ func start(group *supervisor.Group, c *components.Config) error {
 			Database: database, Settled: settled, Listening: func() { close(listening) },
 		})
 	})
-	if !wait(ctx, listening) {
+	if _, came := wait(ctx, listening); !came {
 		return nil
 	}
 	c.Milestones.Reach(milestones.APIServerListening)
-	var client *containerd.Client
-	select {
-	case client = <-runtime:
-	case <-ctx.Done():
+	client, came := wait(ctx, runtime)
+	if !came {
 		return nil
 	}
 	group.Go("kubelet", func(ctx context.Context) error { return components.Kubelet(ctx, c) })
 	return follow(group, c, client, settled)
 }
 
-// wait says whether the event came before the end of ctx.
-func wait(ctx context.Context, event <-chan struct{}) bool {
+// wait returns what the event brings, and whether it came before the end of ctx.
+func wait[T any](ctx context.Context, event <-chan T) (brought T, came bool) {
 	select {
-	case <-event:
-		return true
+	case brought = <-event:
+		return brought, true
 	case <-ctx.Done():
-		return false
+		return brought, false
 	}
 }
 
