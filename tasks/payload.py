@@ -51,8 +51,22 @@ func ipsToStrings(""",
         ),
     ),
 )
+# kine asks for the number of its rows before it knows whether it needs it, and then never reads the answer. The open
+# answer keeps a connection, and SQLite from ever starting its write-ahead log anew: it would grow without end.
+UNREAD_COUNT = Patch(
+    "github.com/k3s-io/kine",
+    "pkg/drivers/generic/generic.go",
+    (
+        (
+            'countKine = d.queryRow(ctx, query.New("SELECT COUNT(*) FROM kine", "?", false, ""))',
+            1,
+            'countKine = query.New("SELECT COUNT(*) FROM kine", "?", false, "")',
+        ),
+        ("countKine.Scan(&count)", 1, "d.queryRow(ctx, countKine).Scan(&count)"),
+    ),
+)
 KUBESOLO = Program(
-    patches=(LOOPBACK_KEYS,),
+    patches=(LOOPBACK_KEYS, UNREAD_COUNT),
     tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace", "nri_no_wasm"),
     variables=(
         (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}"),

@@ -30,8 +30,11 @@ const (
 	readyPatience = time.Minute
 )
 
-// follow starts what needs a running cluster and records how the cluster comes up.
-func follow(group *supervisor.Group, c *components.Config, runtime *containerd.Client, settled chan<- struct{}) error {
+// follow starts what needs a running cluster and records how the cluster comes up. It closes settled when the default
+// roles may be made, and expects roles to be closed when they are.
+func follow(
+	group *supervisor.Group, c *components.Config, runtime *containerd.Client, settled chan<- struct{}, roles <-chan struct{},
+) error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.PKI.Kubeconfig("kube-controller-manager"))
 	if err != nil {
 		return err
@@ -66,8 +69,9 @@ func follow(group *supervisor.Group, c *components.Config, runtime *containerd.C
 				c.Milestones.Reach(milestones.KubeProxySynced)
 			}
 		}()
-		// The controllers give up when the API server is not healthy ten seconds after they start.
-		if until(ctx, apiReady(client)) == nil {
+		// Asking whether the API server is ready is work for it: not before it can be. The controllers give up
+		// when it is not healthy ten seconds after they start.
+		if _, came := wait(ctx, roles); came && until(ctx, apiReady(client)) == nil {
 			c.Milestones.Reach(milestones.Readyz)
 		}
 		images := make(chan struct{})

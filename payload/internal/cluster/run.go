@@ -83,7 +83,7 @@ func prepare(o *options.Options) (*components.Config, error) {
 func start(group *supervisor.Group, c *components.Config) error {
 	ctx := group.Context()
 	database, runtime := make(chan struct{}), make(chan *containerd.Client, 1)
-	listening, settled := make(chan struct{}), make(chan struct{})
+	listening, settled, roles := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	group.Go("containerd", func(ctx context.Context) error { return runContainerd(ctx, c, runtime) })
 	group.Go("kine", func(ctx context.Context) error { return runKine(ctx, c, database) })
 	if err := ensurePKI(c); err != nil {
@@ -91,7 +91,8 @@ func start(group *supervisor.Group, c *components.Config) error {
 	}
 	group.Go("kube-apiserver", func(ctx context.Context) error {
 		return components.APIServer(ctx, c, components.Events{
-			Database: database, Settled: settled, Listening: func() { close(listening) },
+			Database: database, Settled: settled,
+			Listening: func() { close(listening) }, Roles: func() { close(roles) },
 		})
 	})
 	if _, came := wait(ctx, listening); !came {
@@ -103,7 +104,7 @@ func start(group *supervisor.Group, c *components.Config) error {
 		return nil
 	}
 	group.Go("kubelet", func(ctx context.Context) error { return components.Kubelet(ctx, c) })
-	return follow(group, c, client, settled)
+	return follow(group, c, client, settled, roles)
 }
 
 // wait returns what the event brings, and whether it came before the end of ctx.

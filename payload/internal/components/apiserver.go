@@ -20,6 +20,7 @@ type Events struct {
 	Database  <-chan struct{} // closed when kine serves; the API server prepares meanwhile
 	Settled   <-chan struct{} // closed when the work that can wait may begin
 	Listening func()          // called once, when connections are accepted
+	Roles     func()          // called once, when the default roles are there: the last thing before it is ready
 }
 
 // APIServer runs kube-apiserver until ctx ends.
@@ -33,7 +34,7 @@ func APIServer(ctx context.Context, c *Config, events Events) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	server, err := apiServerChain(config, events.Settled)
+	server, err := apiServerChain(config, events)
 	if err != nil {
 		return err
 	}
@@ -70,8 +71,8 @@ func apiServerConfig(ctx context.Context, c *Config) (*app.Config, error) {
 }
 
 // apiServerChain makes the chain of API servers: aggregator, Kubernetes, extensions. The middle one's OpenAPI
-// description is made when it is asked for, and its default roles when begin is closed.
-func apiServerChain(config *app.Config, begin <-chan struct{}) (*aggregator.APIAggregator, error) {
+// description is made when it is asked for, and its default roles when events.Settled is closed.
+func apiServerChain(config *app.Config, events Events) (*aggregator.APIAggregator, error) {
 	kubernetes := config.KubeAPIs.ControlPlane.Generic
 	kubernetes.SkipOpenAPIInstallation = true
 	kubernetes.DisabledPostStartHooks.Insert(rbacrest.PostStartHookName)
@@ -94,7 +95,7 @@ func apiServerChain(config *app.Config, begin <-chan struct{}) (*aggregator.APIA
 		return nil, errors.New("the server behind the aggregator is of an unknown kind")
 	}
 	openAPI.install(middle.Handler.GoRestfulContainer, middle.Handler.NonGoRestfulMux)
-	return server, deferRBAC(server.GenericAPIServer, begin)
+	return server, errors.Join(openAPI.countAtStart(server.GenericAPIServer), deferRBAC(server.GenericAPIServer, events))
 }
 
 func apiServerArguments(c *Config) []string {

@@ -73,7 +73,23 @@ func client(t *testing.T, c *Config, pairs ...tls.Certificate) *http.Client {
 
 func get(t *testing.T, client *http.Client, c *Config, path string) (int, string) {
 	t.Helper()
-	answer, err := client.Get(fmt.Sprintf("https://127.0.0.1:%d%s", c.APIPort, path))
+	return ask(t, client, c, http.MethodGet, path, "")
+}
+
+func post(t *testing.T, client *http.Client, c *Config, path, object string) (int, string) {
+	t.Helper()
+	return ask(t, client, c, http.MethodPost, path, object)
+}
+
+func ask(t *testing.T, client *http.Client, c *Config, method, path, body string) (int, string) {
+	t.Helper()
+	address := fmt.Sprintf("https://127.0.0.1:%d%s", c.APIPort, path)
+	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +99,36 @@ func get(t *testing.T, client *http.Client, c *Config, path string) (int, string
 		t.Fatal(err)
 	}
 	return answer.StatusCode, string(text)
+}
+
+const (
+	policy = `{"kind": "MutatingAdmissionPolicy", "apiVersion": "admissionregistration.k8s.io/v1",
+"metadata": {"name": "mark"}, "spec": {"failurePolicy": "Fail", "reinvocationPolicy": "Never",
+"matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+"resources": ["configmaps"]}]}, "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration":
+{"expression": "Object{data: {'marked': 'yes'}}"}}]}}`
+	binding = `{"kind": "MutatingAdmissionPolicyBinding", "apiVersion": "admissionregistration.k8s.io/v1",
+"metadata": {"name": "mark"}, "spec": {"policyName": "mark"}}`
+	configMap = `{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "thing"}, "data": {"own": "data"}}`
+)
+
+// mutate has the API server change objects by a policy, for which it needs its own description.
+func mutate(t *testing.T, client *http.Client, c *Config) {
+	t.Helper()
+	for resource, object := range map[string]string{"mutatingadmissionpolicies": policy, "mutatingadmissionpolicybindings": binding} {
+		if status, text := post(t, client, c, "/apis/admissionregistration.k8s.io/v1/"+resource, object); status != http.StatusCreated {
+			t.Fatalf("%s: status %d: %s", resource, status, text)
+		}
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		status, text := post(t, client, c, "/api/v1/namespaces/default/configmaps?dryRun=All", configMap)
+		if status != http.StatusCreated || time.Now().After(deadline) {
+			t.Fatalf("a policy: status %d: %s", status, text)
+		}
+		if strings.Contains(text, `"marked":"yes"`) && strings.Contains(text, `"own":"data"`) {
+			return
+		}
+	}
 }
 
 func TestAPIServerBecomesReadyAndStops(t *testing.T) {
@@ -96,9 +142,12 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	database, settled, listening, ended := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	database, settled, listening, roles := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 1)
 	close(database)
-	go func() { ended <- APIServer(serving, c, Events{database, settled, func() { close(listening) }}) }()
+	go func() {
+		ended <- APIServer(serving, c, Events{database, settled, func() { close(listening) }, func() { close(roles) }})
+	}()
 	select {
 	case <-listening:
 	case err := <-ended:
@@ -120,6 +169,7 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+	mutate(t, admin, c)
 	for path, want := range map[string]string{
 		"/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin": `"rules"`,
 		"/api/v1/nodes": `"NodeList"`, "/apis": `"apps/v1"`, "/openapi/v2": `/apis/apps/v1/namespaces/{namespace}/deployments`,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,9 +34,30 @@ func TestKineServesUntilItIsStopped(t *testing.T) {
 		select {
 		case <-stopped:
 		case <-time.After(10 * time.Second):
-			t.Fatal("the database is still open")
+			t.Fatal("kine does not stop")
+		}
+		for deadline := time.Now().Add(10 * time.Second); len(openFiles(t, c.database())) > 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("still open: %v", openFiles(t, c.database()))
+			}
 		}
 	}
+}
+
+// openFiles lists the files of a database that this process holds: one that is open without end keeps SQLite from
+// starting its write-ahead log anew.
+func openFiles(t *testing.T, database string) (found []string) {
+	t.Helper()
+	handles, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, handle := range handles {
+		if file, err := os.Readlink(handle); err == nil && strings.HasPrefix(file, database) {
+			found = append(found, file)
+		}
+	}
+	return found
 }
 
 // create creates a key as the API server does, and fails the test if that is not possible.

@@ -5,36 +5,56 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emicklei/go-restful/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/mux"
 	"k8s.io/apiserver/pkg/server/routes"
+	admission "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	"k8s.io/kube-openapi/pkg/common"
 )
 
 const (
 	openAPIV2 = "/openapi/v2"
 	openAPIV3 = "/openapi/v3"
-	// openAPIPatience bounds how long the first request for the API's description waits until it is made.
+	// mutatingPolicies is the resource in the path of a request.
+	mutatingPolicies = "/mutatingadmissionpolicies"
+	// openAPIPatience bounds how long a request waits until the API's description is made.
 	openAPIPatience = time.Minute
+	openAPIHook     = "kubesolo-openapi"
 )
 
 // lazyOpenAPI describes Kubernetes' own API when somebody asks for the first time: building the description is
 // a third of the API server's start-up work and 40 MB of its memory, and a node without kubectl never needs it.
 // The aggregator in front polls version 3's list of groups every second; it is empty until a client asks.
+//
+// The API server is such a client itself, every five seconds, for its MutatingAdmissionPolicies: it counts only
+// once there are any.
 type lazyOpenAPI struct {
 	v2   *common.Config
 	v3   *common.OpenAPIV3Config
 	apis *restful.Container
 
-	makeV2, makeV3, ask, fetch sync.Once
+	makeV2, makeV3, ask, serve sync.Once
 	muxV2, muxV3               *mux.PathRecorderMux
 	asked, fetched             chan struct{}
+	fetches                    atomic.Int64
+
+	mutating atomic.Bool   // there are, or may be, MutatingAdmissionPolicies
+	counted  chan struct{} // closed when the database has been asked for them
+	served   chan struct{} // closed when the API server itself has had the list because of them
 }
 
 func newLazyOpenAPI(v2 *common.Config, v3 *common.OpenAPIV3Config) *lazyOpenAPI {
-	return &lazyOpenAPI{v2: v2, v3: v3, asked: make(chan struct{}), fetched: make(chan struct{})}
+	return &lazyOpenAPI{
+		v2: v2, v3: v3, asked: make(chan struct{}), fetched: make(chan struct{}),
+		counted: make(chan struct{}), served: make(chan struct{}),
+	}
 }
 
 // install makes server's handler answer for the APIs that it has.
@@ -67,27 +87,80 @@ func (l *lazyOpenAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		routes.OpenAPI{V3Config: l.v3}.InstallV3(l.apis, l.muxV3)
 	})
 	l.muxV3.ServeHTTP(w, r)
-	if r.URL.Path == openAPIV3 {
-		l.fetch.Do(func() { close(l.fetched) })
+	// The aggregator comes again only after it has taken in what it was given.
+	if r.URL.Path == openAPIV3 && l.fetches.Add(1) == 2 {
+		close(l.fetched)
 	}
 }
 
-// noticing wraps what serves the clients' requests: the first one for version 3 waits until the aggregator has
-// fetched the list of groups, at its next poll.
+// noticing wraps what serves the clients' requests, behind authentication.
 func (l *lazyOpenAPI) noticing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, openAPIV3) {
-			l.want(r.Context())
+		switch {
+		case strings.HasPrefix(r.URL.Path, openAPIV3):
+			if !isOwn(r) || l.mutates(r.Context()) {
+				l.want(r.Context())
+			}
+			next.ServeHTTP(w, r)
+			if r.URL.Path == openAPIV3 && isOwn(r) && l.mutating.Load() {
+				l.serve.Do(func() { close(l.served) })
+			}
+			return
+		case strings.Contains(r.URL.Path, mutatingPolicies) && r.Method != http.MethodGet:
+			l.prepare(r.Context())
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
+// isOwn says whether the API server itself is the client.
+func isOwn(r *http.Request) bool {
+	client, known := request.UserFrom(r.Context())
+	return known && client.GetName() == user.APIServerUser
+}
+
+// countAtStart finds out, once, whether there are MutatingAdmissionPolicies from earlier. An error counts as yes.
+func (l *lazyOpenAPI) countAtStart(front *genericapiserver.GenericAPIServer) error {
+	return front.AddPostStartHook(openAPIHook, func(hook genericapiserver.PostStartHookContext) error {
+		defer close(l.counted)
+		client, err := admission.NewForConfig(inside(front, hook.LoopbackClientConfig))
+		if err != nil {
+			return err
+		}
+		found, err := client.MutatingAdmissionPolicies().List(hook, metav1.ListOptions{Limit: 1})
+		if err != nil || len(found.Items) > 0 {
+			l.mutating.Store(true)
+		}
+		return nil
+	})
+}
+
+// mutates waits until count has an answer. It is yes when that takes too long.
+func (l *lazyOpenAPI) mutates(ctx context.Context) bool {
+	return !within(ctx, l.counted) || l.mutating.Load()
+}
+
+// want waits until the aggregator has fetched the list of groups, at its next poll.
 func (l *lazyOpenAPI) want(ctx context.Context) {
 	l.ask.Do(func() { close(l.asked) })
+	within(ctx, l.fetched)
+}
+
+// prepare waits until the API server can apply a policy that somebody is about to create: until it has asked for
+// the description again.
+func (l *lazyOpenAPI) prepare(ctx context.Context) {
+	l.mutating.Store(true)
+	l.want(ctx)
+	within(ctx, l.served)
+}
+
+// within says whether the event comes in time.
+func within(ctx context.Context, event <-chan struct{}) bool {
 	select {
-	case <-l.fetched:
+	case <-event:
+		return true
 	case <-ctx.Done():
 	case <-time.After(openAPIPatience):
 	}
+	return false
 }
