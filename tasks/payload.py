@@ -51,8 +51,9 @@ func ipsToStrings(""",
         ),
     ),
 )
-# kine asks for the number of its rows before it knows whether it needs it, and then never reads the answer. The open
-# answer keeps a connection, and SQLite from ever starting its write-ahead log anew: it would grow without end.
+# kine asks for the number of its rows before it knows whether it needs it, and then never reads the answer.
+# The open answer keeps a connection, and SQLite from ever starting its write-ahead log anew: it would grow
+# without end.
 UNREAD_COUNT = Patch(
     "github.com/k3s-io/kine",
     "pkg/drivers/generic/generic.go",
