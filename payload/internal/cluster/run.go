@@ -83,7 +83,9 @@ func prepare(o *options.Options) (*components.Config, error) {
 func start(group *supervisor.Group, c *components.Config) error {
 	ctx := group.Context()
 	database, runtime := make(chan struct{}), make(chan *containerd.Client, 1)
-	listening, settled, roles := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	configured, listening := make(chan struct{}), make(chan struct{})
+	settled, roles := make(chan struct{}), make(chan struct{})
+	go components.Warm()
 	group.Go("containerd", func(ctx context.Context) error { return runContainerd(ctx, c, runtime) })
 	group.Go("kine", func(ctx context.Context) error { return runKine(ctx, c, database) })
 	if err := ensurePKI(c); err != nil {
@@ -92,18 +94,24 @@ func start(group *supervisor.Group, c *components.Config) error {
 	group.Go("kube-apiserver", func(ctx context.Context) error {
 		return components.APIServer(ctx, c, components.Events{
 			Database: database, Settled: settled,
-			Listening: func() { close(listening) }, Roles: func() { close(roles) },
+			Configured: func() { close(configured) },
+			Listening:  func() { close(listening) },
+			Roles:      func() { close(roles) },
 		})
 	})
-	if _, came := wait(ctx, listening); !came {
-		return nil
-	}
-	c.Milestones.Reach(milestones.APIServerListening)
 	client, came := wait(ctx, runtime)
 	if !came {
 		return nil
 	}
+	// The rest of the API server's way is for one processor: kubelet's is beside it, up to its first request.
+	if _, came := wait(ctx, configured); !came {
+		return nil
+	}
 	group.Go("kubelet", func(ctx context.Context) error { return components.Kubelet(ctx, c) })
+	if _, came := wait(ctx, listening); !came {
+		return nil
+	}
+	c.Milestones.Reach(milestones.APIServerListening)
 	return follow(group, c, client, settled, roles)
 }
 

@@ -4,31 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
 	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+	"k8s.io/kubernetes/pkg/generated/openapi"
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 )
 
-// Events are what the API server waits for and tells.
+const bindAddress = "0.0.0.0"
+
+// Events are what the API server waits for and tells. Each function is called once.
 type Events struct {
-	Database  <-chan struct{} // closed when kine serves; the API server prepares meanwhile
-	Settled   <-chan struct{} // closed when the work that can wait may begin
-	Listening func()          // called once, when connections are accepted
-	Roles     func()          // called once, when the default roles are there: the last thing before it is ready
+	Database   <-chan struct{} // closed when kine serves; the API server prepares meanwhile
+	Settled    <-chan struct{} // closed when the work that can wait may begin
+	Configured func()          // clients may connect, and will be answered when it listens
+	Listening  func()          // connections are answered
+	Roles      func()          // the default roles are there: the last thing before it is ready
 }
 
 // APIServer runs kube-apiserver until ctx ends.
 func APIServer(ctx context.Context, c *Config, events Events) error {
-	config, err := apiServerConfig(ctx, c)
+	listener, _, err := genericoptions.CreateListener("tcp", net.JoinHostPort(bindAddress, strconv.Itoa(c.APIPort)), net.ListenConfig{})
 	if err != nil {
 		return err
 	}
+	defer listener.Close()
+	config, err := apiServerConfig(ctx, c, listener)
+	if err != nil {
+		return err
+	}
+	events.Configured()
 	select {
 	case <-events.Database:
 	case <-ctx.Done():
@@ -52,8 +65,9 @@ func APIServer(ctx context.Context, c *Config, events Events) error {
 	return prepared.Run(ctx)
 }
 
-func apiServerConfig(ctx context.Context, c *Config) (*app.Config, error) {
+func apiServerConfig(ctx context.Context, c *Config, listener net.Listener) (*app.Config, error) {
 	run := options.NewServerRunOptions()
+	run.SecureServing.Listener = listener
 	if err := parse("kube-apiserver", run.Flags(), apiServerArguments(c)); err != nil {
 		return nil, err
 	}
@@ -68,6 +82,12 @@ func apiServerConfig(ctx context.Context, c *Config) (*app.Config, error) {
 		return nil, utilerrors.NewAggregate(errs)
 	}
 	return app.NewConfig(completed)
+}
+
+// Warm runs, once, the code that describes all types of the API: the API server does so on its way to listen, and
+// the first run of so much code takes most of the time.
+func Warm() {
+	openapi.GetOpenAPIDefinitions(func(string) spec.Ref { return spec.Ref{} })
 }
 
 // apiServerChain makes the chain of API servers: aggregator, Kubernetes, extensions. The middle one's OpenAPI
@@ -101,7 +121,7 @@ func apiServerChain(config *app.Config, events Events) (*aggregator.APIAggregato
 func apiServerArguments(c *Config) []string {
 	args := []string{
 		"--advertise-address=" + c.NodeIP.String(),
-		"--bind-address=0.0.0.0",
+		"--bind-address=" + bindAddress,
 		"--secure-port=" + strconv.Itoa(c.APIPort),
 		"--etcd-servers=unix://" + c.KineSocket(),
 		"--etcd-compaction-interval=0", // kine compacts by itself

@@ -143,10 +143,12 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	database, settled, listening, roles := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
-	ended := make(chan error, 1)
+	configured, ended := make(chan struct{}), make(chan error, 1)
 	close(database)
 	go func() {
-		ended <- APIServer(serving, c, Events{database, settled, func() { close(listening) }, func() { close(roles) }})
+		ended <- APIServer(serving, c, Events{
+			database, settled, func() { close(configured) }, func() { close(listening) }, func() { close(roles) },
+		})
 	}()
 	select {
 	case <-listening:
