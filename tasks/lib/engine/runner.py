@@ -18,6 +18,7 @@ from doit.runner import Runner
 from doit.task import Task
 
 from tasks.lib.engine import worker
+from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.execution import discard, explained
 from tasks.lib.engine.records import Records, artifact_of
 from tasks.lib.engine.reporter import Reporter
@@ -72,17 +73,25 @@ class ParallelRunner(Runner):
         self._slots = max(1, slots)
         self._lock = lock
         self._jobs: dict[int, Job] = {}
+        self._remains: list[Artifact] = []
         self._watcher: Watcher | None = None
         self._selector = selectors.DefaultSelector()
         self._stop: int = 0
 
     def run_tasks(self, task_dispatcher: TaskDispatcher) -> None:
-        """Run everything that is stale; raises Interrupted after a signal."""
-        with self._signals():
-            try:
-                self._loop(task_dispatcher)
-            finally:
-                self._end_all()
+        """Run everything that is stale.
+
+        Raises Interrupted after a signal, OSError when what a worker left can not be removed.
+        """
+        try:
+            with self._signals():
+                try:
+                    self._loop(task_dispatcher)
+                finally:
+                    self._end_all()
+        finally:
+            for spec in self._remains:
+                discard(spec)
 
     def _loop(self, dispatcher: TaskDispatcher) -> None:
         done: list[ExecNode] = []
@@ -229,7 +238,10 @@ class ParallelRunner(Runner):
         if self._watcher:
             self._watcher.forget(job.pid)
         if (spec := artifact_of(job.task)) is not None:
-            discard(spec)
+            try:
+                discard(spec)
+            except OSError:  # no file handle to look into a folder? The run gives some back at its end
+                self._remains.append(spec)
 
     def _end_all(self) -> None:
         """Stop what still runs: SIGTERM, a moment to clean up, SIGKILL."""

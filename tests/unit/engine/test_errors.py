@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import subprocess
@@ -327,6 +328,28 @@ def task_many():
     assert "Too many open files" in done.stdout
     assert "ulimit -n" in done.stdout
     assert project.leftovers() == []
+
+
+def test_so_few_file_handles_that_the_run_itself_needs_them_all(project: Project) -> None:
+    project.dodo("""
+def deep(b: Build) -> None:
+    folder = b.scratch / "one" / "two" / "three"
+    folder.mkdir(parents=True)
+    held = [open(folder / str(number), "w") for number in range(5000)]
+    b.out.write_text(str(len(held)))
+
+def task_deep():
+    return artifact("deep", doc="", build=deep, targets=[BUILD / "deep"])
+""")
+    for handles in range(9, 18):
+        done = subprocess.run(
+            project.command("deep"), cwd="/", env=project.environment(), capture_output=True, text=True,
+            preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (handles, handles)),
+            timeout=30, check=False,
+        )  # fmt: skip
+        assert done.returncode, handles
+        assert "Traceback" not in done.stderr + done.stdout, handles
+        assert project.leftovers() == [], handles
 
 
 def test_damaged_database_costs_a_rebuild_only(project: Project) -> None:
