@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -50,21 +49,17 @@ def discard(spec: Artifact) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole folder, present or not, read-only folders too."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, onerror=_make_writable)
-    else:
+    """Remove a file or a whole folder, present or not, read-only folders too.
+
+    Takes one file handle at a time: shutil.rmtree keeps one for each level. Raises OSError.
+    """
+    if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
-
-
-def _make_writable(function: Callable[[str], Any], path: str, _info: Any) -> None:
-    """Go's module cache, among others, keeps its folders read-only."""
-    os.chmod(os.path.dirname(path), 0o700)
-    if os.path.isdir(path):
-        os.chmod(path, 0o700)
-        shutil.rmtree(path)
-    else:
-        function(path)
+        return
+    path.chmod(0o700)  # Go's module cache, among others, keeps its folders read-only
+    for entry in list(path.iterdir()):
+        remove(entry)
+    path.rmdir()
 
 
 def make(spec: Artifact, report: Callable[[Message], None]) -> Outcome:

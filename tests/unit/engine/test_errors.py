@@ -333,7 +333,7 @@ def task_many():
 def test_so_few_file_handles_that_the_run_itself_needs_them_all(project: Project) -> None:
     project.dodo("""
 def deep(b: Build) -> None:
-    folder = b.scratch / "one" / "two" / "three"
+    folder = b.scratch.joinpath(*"a path with very many parts of a few letters each".split())
     folder.mkdir(parents=True)
     held = [open(folder / str(number), "w") for number in range(5000)]
     b.out.write_text(str(len(held)))
