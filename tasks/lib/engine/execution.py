@@ -56,7 +56,8 @@ def remove(path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    path.chmod(0o700)  # Go's module cache, among others, keeps its folders read-only
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        path.chmod(0o700)  # Go's module cache, among others, keeps its folders read-only
     for entry in list(path.iterdir()):
         remove(entry)
     path.rmdir()

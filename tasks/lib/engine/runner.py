@@ -89,9 +89,11 @@ class ParallelRunner(Runner):
                     self._loop(task_dispatcher)
                 finally:
                     self._end_all()
-        finally:
-            for spec in self._remains:
-                discard(spec)
+        except BaseException:
+            with contextlib.suppress(OSError):  # what ended the run is what to tell
+                self._remove_remains()
+            raise
+        self._remove_remains()
 
     def _loop(self, dispatcher: TaskDispatcher) -> None:
         done: list[ExecNode] = []
@@ -242,6 +244,20 @@ class ParallelRunner(Runner):
                 discard(spec)
             except OSError:  # no file handle to look into a folder? The run gives some back at its end
                 self._remains.append(spec)
+
+    def _remove_remains(self) -> None:
+        """Remove what could not be removed when its worker ended.
+
+        Raises OSError, the last one, when something stays.
+        """
+        failed: OSError | None = None
+        for spec in self._remains:
+            try:
+                discard(spec)
+            except OSError as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     def _end_all(self) -> None:
         """Stop what still runs: SIGTERM, a moment to clean up, SIGKILL."""

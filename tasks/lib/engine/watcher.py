@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import time
 
 GONE_WITHIN_S = 10.0
-MOST_DESCRIPTORS = 2**31 - 1
 SET_CHILD_SUBREAPER = 36
 SET_PDEATHSIG = 1
 
@@ -66,12 +66,13 @@ def _watch(pipe: int, lock: int) -> None:
 
 
 def _close_all_but(keep: set[int]) -> None:
-    """Close all other descriptors, without a look at which there are: that would take one more."""
-    first = 0
-    for descriptor in sorted(keep):
-        os.closerange(first, descriptor)
-        first = descriptor + 1
-    os.closerange(first, MOST_DESCRIPTORS)
+    try:
+        found = {int(name) for name in os.listdir("/proc/self/fd")}
+    except OSError:  # all are in use, even the one for this list: so there are few
+        found = set(range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+    for descriptor in found - keep:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def end_group(group: int) -> None:
