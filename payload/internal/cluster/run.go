@@ -95,8 +95,11 @@ func start(group *supervisor.Group, c *components.Config) error {
 		return components.APIServer(ctx, c, components.Events{
 			Database: database, Settled: settled,
 			Configured: func() { close(configured) },
-			Listening:  func() { close(listening) },
-			Roles:      func() { close(roles) },
+			Listening: func() {
+				c.Milestones.Reach(milestones.APIServerListening)
+				close(listening)
+			},
+			Roles: func() { close(roles) },
 		})
 	})
 	client, came := wait(ctx, runtime)
@@ -111,7 +114,6 @@ func start(group *supervisor.Group, c *components.Config) error {
 	if _, came := wait(ctx, listening); !came {
 		return nil
 	}
-	c.Milestones.Reach(milestones.APIServerListening)
 	return follow(group, c, client, settled, roles)
 }
 

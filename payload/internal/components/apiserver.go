@@ -25,7 +25,7 @@ const bindAddress = "0.0.0.0"
 type Events struct {
 	Database   <-chan struct{} // closed when kine serves; the API server prepares meanwhile
 	Settled    <-chan struct{} // closed when the work that can wait may begin
-	Configured func()          // clients may connect, and will be answered when it listens
+	Configured func()          // clients may connect: they are answered in some seconds, when it listens
 	Listening  func()          // connections are answered
 	Roles      func()          // the default roles are there: the last thing before it is ready
 }
@@ -41,12 +41,12 @@ func APIServer(ctx context.Context, c *Config, events Events) error {
 	if err != nil {
 		return err
 	}
-	events.Configured()
 	select {
 	case <-events.Database:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	events.Configured()
 	server, err := apiServerChain(config, events)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/emicklei/go-restful/v3"
+	admissionregistration "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -22,12 +23,12 @@ import (
 const (
 	openAPIV2 = "/openapi/v2"
 	openAPIV3 = "/openapi/v3"
-	// mutatingPolicies is the resource in the path of a request.
-	mutatingPolicies = "/mutatingadmissionpolicies"
 	// openAPIPatience bounds how long a request waits until the API's description is made.
 	openAPIPatience = time.Minute
 	openAPIHook     = "kubesolo-openapi"
 )
+
+var mutatingPolicies = admissionregistration.Resource("mutatingadmissionpolicies")
 
 // lazyOpenAPI describes Kubernetes' own API when somebody asks for the first time: building the description is
 // a third of the API server's start-up work and 40 MB of its memory, and a node without kubectl never needs it.
@@ -98,19 +99,25 @@ func (l *lazyOpenAPI) noticing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, openAPIV3):
-			if !isOwn(r) || l.mutates(r.Context()) {
-				l.want(r.Context())
-			}
+			wanted := !isOwn(r) || l.mutates(r.Context())
+			made := wanted && l.want(r.Context())
 			next.ServeHTTP(w, r)
-			if r.URL.Path == openAPIV3 && isOwn(r) && l.mutating.Load() {
+			if made && isOwn(r) && r.URL.Path == openAPIV3 {
 				l.serve.Do(func() { close(l.served) })
 			}
 			return
-		case strings.Contains(r.URL.Path, mutatingPolicies) && r.Method != http.MethodGet:
+		case changesPolicies(r):
 			l.prepare(r.Context())
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// changesPolicies says whether a request writes MutatingAdmissionPolicies.
+func changesPolicies(r *http.Request) bool {
+	info, known := request.RequestInfoFrom(r.Context())
+	return known && info.APIGroup == mutatingPolicies.Group && info.Resource == mutatingPolicies.Resource &&
+		r.Method != http.MethodGet
 }
 
 // isOwn says whether the API server itself is the client.
@@ -135,15 +142,15 @@ func (l *lazyOpenAPI) countAtStart(front *genericapiserver.GenericAPIServer) err
 	})
 }
 
-// mutates waits until count has an answer. It is yes when that takes too long.
+// mutates waits for what countAtStart finds. It is yes when that takes too long.
 func (l *lazyOpenAPI) mutates(ctx context.Context) bool {
 	return !within(ctx, l.counted) || l.mutating.Load()
 }
 
-// want waits until the aggregator has fetched the list of groups, at its next poll.
-func (l *lazyOpenAPI) want(ctx context.Context) {
+// want waits until the aggregator has fetched the list of groups, at its next poll, and says whether it has.
+func (l *lazyOpenAPI) want(ctx context.Context) bool {
 	l.ask.Do(func() { close(l.asked) })
-	within(ctx, l.fetched)
+	return within(ctx, l.fetched)
 }
 
 // prepare waits until the API server can apply a policy that somebody is about to create: until it has asked for

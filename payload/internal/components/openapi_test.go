@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +25,10 @@ func send(t *testing.T, handler http.Handler, who, method, path string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	asked := httptest.NewRequestWithContext(request.WithUser(ctx, &user.DefaultInfo{Name: who}), method, path, nil)
+	group, resource, _ := strings.Cut(strings.TrimPrefix(path, "/apis/"), "/v1/")
+	info := &request.RequestInfo{APIGroup: group, Resource: resource}
+	client := request.WithRequestInfo(request.WithUser(ctx, &user.DefaultInfo{Name: who}), info)
+	asked := httptest.NewRequestWithContext(client, method, path, nil)
 	handler.ServeHTTP(httptest.NewRecorder(), asked)
 	if ctx.Err() != nil {
 		t.Errorf("%s %s by %s took too long", method, path, who)
@@ -64,13 +68,32 @@ func TestTheDescriptionIsMadeForClients(t *testing.T) {
 
 func TestTheServersOwnQuestionWaitsForTheCount(t *testing.T) {
 	l, handler := ours(t, false)
+	answered := make(chan struct{})
 	go func() {
-		l.mutating.Store(true)
-		close(l.counted)
+		defer close(answered)
+		send(t, handler, user.APIServerUser, http.MethodGet, "/openapi/v3")
 	}()
-	send(t, handler, user.APIServerUser, http.MethodGet, "/openapi/v3")
+	select {
+	case <-answered:
+		t.Error("it did not wait")
+	case <-time.After(100 * time.Millisecond):
+	}
+	l.mutating.Store(true)
+	close(l.counted)
+	<-answered
 	if !happened(l.asked) || !happened(l.served) {
 		t.Error("policies from earlier are passed over")
+	}
+}
+
+func TestAnAnswerFromBeforeThePolicyDoesNotCount(t *testing.T) {
+	l := newLazyOpenAPI(nil, nil)
+	close(l.fetched)
+	close(l.counted)
+	handler := l.noticing(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { l.mutating.Store(true) }))
+	send(t, handler, user.APIServerUser, http.MethodGet, "/openapi/v3")
+	if happened(l.served) {
+		t.Error("the API server has had the empty list only")
 	}
 }
 

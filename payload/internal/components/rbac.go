@@ -21,20 +21,27 @@ func deferRBAC(front *genericapiserver.GenericAPIServer, events Events) error {
 		direct := inside(front, hook.LoopbackClientConfig)
 		direct.Transport = &remembering{next: heldBack{direct.Transport, events.Settled, hook}}
 		hook.LoopbackClientConfig = direct
-		// It waits for a second before it begins: that may pass now. Its own patience of 30 s may run out while
-		// it is held back; then the second attempt has all of it.
-		var err error
-		for range 2 {
-			if err = ensure(hook); err == nil {
+		made := make(chan error, 1)
+		go func() { made <- ensureTwice(ensure, hook) }()
+		select {
+		case err := <-made:
+			if err == nil {
 				events.Roles()
-				return nil
 			}
-			if hook.Err() != nil {
-				return nil
-			}
+			return err
+		case <-hook.Done():
+			return nil
 		}
-		return err
 	})
+}
+
+// ensureTwice begins before it may: it would wait for a second first, which passes meanwhile. Its own patience of
+// 30 s may run out while it is held back; then the second attempt has all of it.
+func ensureTwice(ensure genericapiserver.PostStartHookFunc, hook genericapiserver.PostStartHookContext) error {
+	if err := ensure(hook); err == nil || hook.Err() != nil {
+		return err
+	}
+	return ensure(hook)
 }
 
 // heldBack is an HTTP transport that waits until it may begin.

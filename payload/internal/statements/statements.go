@@ -9,7 +9,8 @@ import (
 	"fmt"
 )
 
-// limit is how many statements a connection keeps; kine has two dozen.
+// limit is how many statements a connection keeps. kine has two dozen, some of them with a number in their text:
+// how many rows a client wants.
 const limit = 64
 
 // Keep returns a connector to the same database whose connections prepare each text once.
@@ -71,7 +72,7 @@ func (c *connection) ExecContext(ctx context.Context, query string, args []drive
 	}
 	result, err := found.ExecContext(ctx, args)
 	if err != nil {
-		c.drop(query)
+		_ = c.drop(query) // the error of the execution counts
 	}
 	return result, err
 }
@@ -87,7 +88,7 @@ func (c *connection) QueryContext(ctx context.Context, query string, args []driv
 	}
 	result, err := found.QueryContext(ctx, args)
 	if err != nil {
-		c.drop(query)
+		_ = c.drop(query) // the error of the execution counts
 		return nil, err
 	}
 	found.busy = true
@@ -96,18 +97,11 @@ func (c *connection) QueryContext(ctx context.Context, query string, args []driv
 
 // Close implements driver.Conn.
 func (c *connection) Close() error {
+	var failed []error
 	for query := range c.kept {
-		if c.kept[query].busy {
-			println("BUSY", query)
-		}
-		if err := c.kept[query].Close(); err != nil {
-			println("CLOSE", query, err.Error())
-		}
-
+		failed = append(failed, c.drop(query))
 	}
-	err := c.conn.Close()
-	println("CLOSED", err != nil)
-	return err
+	return errors.Join(append(failed, c.conn.Close())...)
 }
 
 // prepare returns the kept statement, nil when the text has to be executed without one.
@@ -118,7 +112,7 @@ func (c *connection) prepare(ctx context.Context, query string) (*statement, err
 		}
 		return found, nil
 	}
-	if len(c.kept) >= limit {
+	if len(c.kept) >= limit && !c.makeRoom() {
 		return nil, nil
 	}
 	plain, err := c.PrepareContext(ctx, query)
@@ -133,10 +127,21 @@ func (c *connection) prepare(ctx context.Context, query string) (*statement, err
 	return c.kept[query], nil
 }
 
-// drop closes a statement that has failed, or that is not needed any more.
-func (c *connection) drop(query string) {
-	_ = c.kept[query].Close() // repeats the error of the execution
+// makeRoom gives up any one statement whose rows nobody reads.
+func (c *connection) makeRoom() bool {
+	for query, kept := range c.kept {
+		if !kept.busy {
+			return c.drop(query) == nil
+		}
+	}
+	return false
+}
+
+// drop closes a statement and forgets it.
+func (c *connection) drop(query string) error {
+	kept := c.kept[query]
 	delete(c.kept, query)
+	return kept.Close()
 }
 
 type rows struct {
