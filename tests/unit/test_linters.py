@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from tasks.lib import golang, tools
 from tasks.lib.paths import TOP
 from tasks.lib.process import environment
 
-GO_MODULES = {TOP / "payload": payload.KUBESOLO.tags, addons.COREDNS_SOURCE: addons.PROGRAM.tags}
+GO_MODULES = {payload.MODULE: payload.KUBESOLO, addons.COREDNS_SOURCE: addons.PROGRAM}
 IGNORED = {".git", ".venv", "build", "output", "__pycache__"}
 
 
@@ -46,6 +47,18 @@ def test_shellcheck() -> None:
     check(words, env=environment(tools.environment()))
 
 
+@pytest.mark.parametrize("module", GO_MODULES, ids=lambda module: module.name)
+def test_nothing_is_printed_past_the_journal(module: Path) -> None:
+    """Go's own print and println are for looking into a program while one writes it."""
+    found = [
+        f"{path}:{number}"
+        for path in module.rglob("*.go")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.match(r"\s*print(ln)?\(", line)
+    ]
+    assert found == []
+
+
 def test_modules_stay_small() -> None:
     """A module that grows past what one reads in a sitting is two modules."""
     long = {}
@@ -69,8 +82,7 @@ def test_gofmt(module: Path) -> None:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("module", GO_MODULES, ids=lambda module: module.name)
-def test_go_vet(module: Path) -> None:
-    """With the flags of the build, so that its compiled packages are used."""
-    flags = ["-trimpath", "-mod=readonly", "-tags", ",".join(GO_MODULES[module])]
-    env = environment(golang.go_environment(module))
-    check([golang.command(), "vet", *flags, "./..."], cwd=module, env=env)
+def test_go_vet(module: Path, tmp_path: Path) -> None:
+    """With the toolchain and flags of the build, so that its compiled packages are used."""
+    go, flags, env = golang.flags(module, GO_MODULES[module], tmp_path)
+    check([go, "vet", *flags, "./..."], cwd=module, env=environment(env))
