@@ -29,6 +29,8 @@ mount_missing /tmp tmpfs nosuid,nodev,mode=1777,size=25%
 mount_missing /dev/pts devpts nosuid,noexec,mode=0620,gid=5,ptmxmode=0666
 mount_missing /dev/shm tmpfs nosuid,nodev,mode=1777,size=50%
 mount_missing /sys/fs/cgroup cgroup2 nosuid,nodev,noexec,nsdelegate
+# What devtmpfs lacks (systemd-tmpfiles and udev make them elsewhere): crun reads /dev/stdin to resize a pod.
+[ -L "${ROOT:-}/dev/fd" ] || cp -P "$SHARE"/dev/* "${ROOT:-}/dev/"
 # Pods' mounts must propagate between the host and the payload's containers.
 mount --make-rshared "${ROOT:-}/"
 

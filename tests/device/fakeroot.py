@@ -87,7 +87,7 @@ class FakeRoot:
         for folder in FOLDERS:
             (path / folder).mkdir(parents=True)
         shutil.copytree(TOP / "init", path / "run/kubesolo-init")
-        shutil.copytree(TOP / "overlay/usr/lib/kubesolo-os", path / "usr/lib/kubesolo-os")
+        shutil.copytree(TOP / "overlay/usr/lib/kubesolo-os", path / "usr/lib/kubesolo-os", symlinks=True)
         self.write("proc/uptime", "5.00 1.00\n")
         self.write("proc/cmdline", "console=ttyS0\n")
         self.write("proc/mounts", "proc /proc proc rw 0 0\n")

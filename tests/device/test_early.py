@@ -97,3 +97,17 @@ def test_secrets_stay_out_of_the_log(root: FakeRoot) -> None:
     log = parse(root, "kubesolo.edge-key=SECRET kubesolo.edge-kye=SECRET")
     assert "SECRET" not in log
     assert (root.path / "run/kubesolo/settings").stat().st_mode & 0o077 == 0
+
+
+def test_devices_that_devtmpfs_lacks_are_links_made_once(root: FakeRoot) -> None:
+    root.write("sys/fs/cgroup/cgroup.subtree_control", "")
+    for _ in range(2):
+        result = root.stage("00-early-mount")
+        assert result.returncode == 0, result.stderr
+    links = {name: str((root.path / "dev" / name).readlink()) for name in ("fd", "stdin", "stdout", "stderr")}
+    assert links == {
+        "fd": "/proc/self/fd",
+        "stdin": "/proc/self/fd/0",
+        "stdout": "/proc/self/fd/1",
+        "stderr": "/proc/self/fd/2",
+    }

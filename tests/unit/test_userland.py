@@ -6,6 +6,7 @@ import pytest
 
 from tasks.lib.errors import BuildError
 from tasks.lib.packages import add_deb
+from tasks.lib.paths import TOP
 from tasks.lib.skeleton import skeleton
 from tasks.lib.tree import Tree
 from tasks.userland import BUNDLE, SELECTION, Selection, load_selection, select
@@ -123,3 +124,14 @@ def test_a_package_with_a_device_is_refused(tmp_path: Path) -> None:
     device.type = tarfile.CHRTYPE
     with pytest.raises(BuildError, match="dev/null"):
         add_deb(skeleton(), make_deb(tmp_path / "x.deb", [(device, b"")]))
+
+
+def test_every_database_that_nsswitch_reads_from_files_is_on_the_node() -> None:
+    """Without /etc/protocols nft prints numbers and kube-proxy deletes its own map elements every hour."""
+    chosen = set(load_selection().files)
+    for line in (TOP / "overlay/etc/nsswitch.conf").read_text().splitlines():
+        database, _, sources = line.partition(":")
+        if "files" in sources.split():
+            path = f"/etc/{database}"
+            overlay = TOP / "overlay" / path[1:]
+            assert path in chosen or overlay.is_symlink() or overlay.is_file(), path
