@@ -286,20 +286,6 @@ def test_shutdown_makes_busy_data_read_only(root: FakeRoot) -> None:
     assert calls[-1] == "mount -o remount,ro /mnt/data"
 
 
-def test_services_are_started_beside_each_other(root: FakeRoot) -> None:
-    for path in (root.path / "usr/lib/kubesolo-os/init.d").iterdir():
-        path.unlink()
-    root.program("usr/lib/kubesolo-os/init.d/10-slow", 'read -r _ <>"${0%/*}/never"\n')
-    root.program("usr/lib/kubesolo-os/init.d/20-quick", ': >"${0%/*}/../quick-ran"\n')
-    root.write("usr/lib/kubesolo-os/init.d/30-no-program", "")
-    os.mkfifo(root.path / "usr/lib/kubesolo-os/init.d/never")
-    with background(root, "start-services"):
-        deadline = time.monotonic() + DEADLINE
-        while not (root.path / "usr/lib/kubesolo-os/quick-ran").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
 def test_power_button_is_listened_to_where_there_is_one(root: FakeRoot) -> None:
     script = "init.d/60-power-button"
     text = (root.path / "usr/lib/kubesolo-os" / script).read_text()
