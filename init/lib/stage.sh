@@ -12,6 +12,7 @@ STATE=${ROOT:-}/run/kubesolo
 DATA=${ROOT:-}/mnt/data
 SHARE=${ROOT:-}/usr/lib/kubesolo-os
 SETTINGS=$STATE/settings
+. "$INIT/lib/durable.sh"
 
 # Sets the KUBESOLO_* variables of stage 10, or their defaults before it has run.
 load_settings() {

@@ -118,5 +118,6 @@ else
     fail "the data partition $KUBESOLO_DATA is not there (block devices: ${known:-none})"
 fi
 make_tree
+make_reserve
 bind_folders
 stage_complete 20-persistent-mount.sh

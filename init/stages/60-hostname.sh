@@ -53,13 +53,15 @@ find_machine_id() {
         *) uuid= ;;
         esac
     done
-    printf '%s\n' "$MACHINE_ID" >"$file"
+    write_durable "$file" "$MACHINE_ID
+" || :
 }
 
 saved=$DATA/etc-kubesolo/hostname
 if ! read_name "$saved"; then
     read_name "$STATE/cloud-init/hostname" || make_name
-    printf '%s\n' "$NAME" >"$saved"
+    write_durable "$saved" "$NAME
+" || :
 fi
 printf '%s\n' "$NAME" >"${ROOT:-}/proc/sys/kernel/hostname"
 printf '%s\n' "$NAME" >"$STATE/etc/hostname"

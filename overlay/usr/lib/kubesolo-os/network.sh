@@ -92,9 +92,7 @@ write_resolv_conf() {
     done
     # In place: the payload's containers have this very file mounted.
     printf '%s' "$text" >"$STATE/etc/resolv.conf"
-    saved=
-    [ ! -r "$DATA/resolv.conf" ] || saved=$(cat "$DATA/resolv.conf")
-    [ "$saved" = "${text%?}" ] || printf '%s' "$text" >"$DATA/resolv.conf"
+    write_durable "$DATA/resolv.conf" "$text" || :
 }
 
 # DHCP goes on in the background for as long as the node runs. Until a lease arrives, names are
