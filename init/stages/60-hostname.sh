@@ -3,22 +3,19 @@
 
 . "${INIT:-${ROOT:-}/run/kubesolo-init}/lib/stage.sh"
 . "$SHARE/network.sh"
+. "$SHARE/names.sh"
 
-# read_name FILE: sets NAME to the host name in FILE, when there is one and RFC 1123 allows it.
+# read_name FILE: sets NAME to the host name in FILE, when there is one and it can be one.
 read_name() {
-    NAME=
     [ -r "$1" ] || return 1
-    read -r NAME <"$1" || :
-    valid_name "$NAME" && return 0
-    warn "host name '$NAME' in $1 is not valid (RFC 1123: a-z, 0-9 and -, at most 63), ignored"
+    asked=
+    read -r asked <"$1" || :
+    if clean_name "$asked"; then
+        [ "$(echo "$asked" | tr -d '\r')" = "$NAME" ] || warn "host name '$asked' in $1 is used as $NAME"
+        return 0
+    fi
+    warn "host name '$asked' in $1 is not valid (RFC 1123: a-z, 0-9 and -, at most 63), ignored"
     return 1
-}
-
-valid_name() {
-    case $1 in
-    '' | -* | *- | *[!a-z0-9-]*) return 1 ;;
-    esac
-    [ ${#1} -le 63 ]
 }
 
 # Six hexadecimal digits: the end of the primary MAC, or random ones on a machine without a network card.
@@ -57,12 +54,18 @@ find_machine_id() {
 " || :
 }
 
-saved=$DATA/etc-kubesolo/hostname
-if ! read_name "$saved"; then
-    read_name "$STATE/cloud-init/hostname" || make_name
+# Sets NAME. What the operator has asked for is never written over, be it valid or not.
+find_name() {
+    saved=$DATA/etc-kubesolo/hostname
+    ! read_name "$saved" || return 0
+    read_name "$STATE/cloud-init/hostname" || read_name "$saved.made" || make_name
+    # The name must be the same at the next boot.
+    [ ! -s "$saved" ] || saved=$saved.made
     write_durable "$saved" "$NAME
 " || :
-fi
+}
+
+find_name
 printf '%s\n' "$NAME" >"${ROOT:-}/proc/sys/kernel/hostname"
 printf '%s\n' "$NAME" >"$STATE/etc/hostname"
 printf '127.0.0.1 localhost %s\n::1 localhost ip6-localhost ip6-loopback\n' "$NAME" >"$STATE/etc/hosts"

@@ -1,4 +1,4 @@
-"""Scripts of the running node: leases, the host port, the clock, the status screen, the shutdown."""
+"""Scripts of the running node: the host port, the clock, the status screen, the shutdown."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import pytest
 
 from tasks.lib.paths import TOP
 from tests.device.fakeroot import DEADLINE, FakeRoot
-
-LEASE = {"interface": "eth0", "ip": "10.0.2.15", "mask": "24", "router": "10.0.2.2", "dns": "10.0.2.3"}
 
 
 @contextmanager
@@ -33,72 +31,6 @@ def background(root: FakeRoot, script: str, **environment: str) -> Iterator[subp
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-
-
-def lease(root: FakeRoot, event: str, **changes: str) -> None:
-    result = root.script("udhcpc-script", event, **{**LEASE, **changes})
-    assert result.returncode == 0, result.stderr
-
-
-def test_lease_is_applied_and_its_servers_are_kept(root: FakeRoot) -> None:
-    lease(root, "deconfig")
-    assert not root.called("ip"), "nothing to undo before the first lease"
-    lease(root, "bound", domain="example.org")
-    assert root.called("ip") == [
-        "address replace 10.0.2.15/24 dev eth0",
-        "route replace default via 10.0.2.2 dev eth0",
-    ]
-    assert root.read("run/kubesolo/etc/resolv.conf") == "search example.org\nnameserver 10.0.2.3\n"
-    assert root.read("mnt/data/resolv.conf") == root.read("run/kubesolo/etc/resolv.conf")
-    assert root.read("run/kubesolo/address") == "eth0 10.0.2.15\n"
-
-
-def test_changed_lease_replaces_the_old_one(root: FakeRoot) -> None:
-    lease(root, "bound")
-    root.write("calls", "")
-    lease(root, "renew", ip="10.0.2.77")
-    assert "address del 10.0.2.15/24 dev eth0" in root.called("ip")
-    assert root.read("run/kubesolo/address") == "eth0 10.0.2.77\n"
-    lease(root, "deconfig")
-    assert "address del 10.0.2.77/24 dev eth0" in root.called("ip")
-
-
-def test_payload_follows_the_address(root: FakeRoot) -> None:
-    """First none (a dummy interface), then a lease, then another."""
-    root.write("run/kubesolo/address", "kubesolo0 192.0.2.1\n")
-    root.write("run/kubesolo/payload.args", "--apiserver-extra-sans\nnode-1,192.0.2.1\n")
-    root.write("run/kubesolo/run-payload.pid", "4242\n")
-    root.write("fakes/kill", 'kill() { printf "kill %s\\n" "$*" >>"$ROOT/calls"; }\n')
-    lease(root, "bound")
-    assert root.read("run/kubesolo/payload.args").splitlines()[-1] == "node-1,10.0.2.15"
-    assert (root.path / "run/kubesolo/payload.args").stat().st_mode & 0o077 == 0
-    assert "link del kubesolo0" in root.called("ip")
-    assert root.called("kill") == ["-HUP 4242"]
-    lease(root, "renew")
-    assert len(root.called("kill")) == 1, "nothing has changed"
-    lease(root, "renew", ip="10.0.2.77")
-    assert root.read("run/kubesolo/payload.args").splitlines()[-1] == "node-1,10.0.2.77"
-
-
-def test_classless_routes_replace_the_router(root: FakeRoot) -> None:
-    lease(root, "bound", staticroutes="0.0.0.0/0 10.0.2.9 10.5.0.0/16 10.0.2.8")
-    assert root.called("ip")[1:] == [
-        "route replace 0.0.0.0/0 via 10.0.2.9 dev eth0",
-        "route replace 10.5.0.0/16 via 10.0.2.8 dev eth0",
-    ]
-
-
-def test_dhcp_runs_on_the_interface_with_a_link(root: FakeRoot) -> None:
-    root.network_card("eth0", carrier="0")
-    root.network_card("eth1")
-    root.write("mnt/data/etc-kubesolo/hostname", "node-1\n")
-    # `exec` passes over functions.
-    text = (root.path / "usr/lib/kubesolo-os/dhcp").read_text()
-    root.write("usr/lib/kubesolo-os/dhcp", text.replace("exec udhcpc", "udhcpc"))
-    assert root.script("dhcp").returncode == 0
-    call = root.called("udhcpc")[0]
-    assert call.startswith("-f -i eth1 -s /usr/lib/kubesolo-os/udhcpc-script")
-    assert call.endswith("-x hostname:node-1")
 
 
 class Port:

@@ -169,13 +169,36 @@ def test_saved_names_stay(root: FakeRoot) -> None:
     assert root.read("run/kubesolo/etc/machine-id") == "f" * 32 + "\n"
 
 
-@pytest.mark.parametrize("name", ["Edge_1", "-edge", "a" * 64, "", "edge;reboot"])
-def test_bad_saved_name_falls_back(root: FakeRoot, name: str) -> None:
+@pytest.mark.parametrize("name", ["Edge_1", "-edge", "a" * 64, "", "edge;reboot", "edge.example.org"])
+def test_bad_saved_name_falls_back_and_stays(root: FakeRoot, name: str) -> None:
     root.write("mnt/data/etc-kubesolo/hostname", f"{name}\n")
     root.write("run/kubesolo/cloud-init/hostname", "edge-2\n")
     log = done(root, "60-hostname")
+    assert f"host name '{name}' in" in log
     assert "is not valid" in log
     assert root.read("run/kubesolo/etc/hostname") == "edge-2\n"
+    assert root.read("mnt/data/etc-kubesolo/hostname") == f"{name}\n", "what was asked for is not lost"
+
+
+@pytest.mark.parametrize("name", ["EDGE-01\n", "edge-01\r\n", "Edge-01\r\n", "edge-01", " edge-01 \n"])
+def test_name_is_used_in_small_letters_and_without_line_ends(root: FakeRoot, name: str) -> None:
+    path = root.write("mnt/data/etc-kubesolo/hostname", "")
+    path.write_bytes(name.encode())
+    log = done(root, "60-hostname")
+    assert root.read("run/kubesolo/etc/hostname") == "edge-01\n"
+    assert path.read_bytes() == name.encode(), "the operator's file is the operator's"
+    assert ("is used as edge-01" in log) == (name != name.lower())
+
+
+def test_made_up_name_stays_beside_a_bad_one(root: FakeRoot) -> None:
+    """Without a card the name is made of random digits, and it is the node's name in the cluster."""
+    root.write("mnt/data/etc-kubesolo/hostname", "my_node\n")
+    done(root, "60-hostname")
+    first = root.read("run/kubesolo/etc/hostname")
+    root.write("proc/sys/kernel/random/uuid", "76543210-89ab-cdef-0123-456789fedcba\n")
+    done(root, "60-hostname")
+    assert root.read("run/kubesolo/etc/hostname") == first
+    assert root.read("mnt/data/etc-kubesolo/hostname") == "my_node\n"
 
 
 def test_machine_without_network_card_gets_a_name(root: FakeRoot) -> None:
