@@ -106,51 +106,6 @@ def test_host_port_without_a_port_ends(root: FakeRoot) -> None:
     assert root.script("hostport").returncode == 0
 
 
-RDATE = """
-printf 'rdate %s\\n' "$*" >>"${0%/usr/sbin/rdate}/calls"
-case "$* " in
-*bad*) exit 1 ;;
-*' -p '*) cat "${0%/usr/sbin/rdate}/time" ;;
-esac
-"""
-
-
-def sync(root: FakeRoot, answer: str, count: int, servers: str = "a.example") -> list[str]:
-    """Run sync-clock until it has called rdate `count` times, and a little longer; returns the calls."""
-    root.program("usr/sbin/rdate", RDATE)
-    root.write("time", f"{answer}\n")
-    root.write("calls", "")
-    root.write("run/kubesolo/cloud-init/ntp", f"{servers}\n")
-    with background(root, "sync-clock", NTP_DELAY="0"):
-        deadline = time.monotonic() + DEADLINE
-        while len(root.called("rdate")) < count:
-            assert time.monotonic() < deadline, root.calls
-            time.sleep(0.05)
-        time.sleep(0.3)
-    return root.called("rdate")
-
-
-def test_clock_is_set_by_the_first_server_that_answers(root: FakeRoot) -> None:
-    calls = sync(root, "Sat Nov 21 09:00:00 UTC 2020", 3, "bad.example good.example")
-    assert calls == ["-n -p bad.example", "-n -p good.example", "-n -s good.example"]
-    assert root.called("hwclock") == ["-w -u"]
-
-
-def test_small_difference_is_corrected_gently(root: FakeRoot) -> None:
-    # Slow machines may need a second or two for the question.
-    now = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime(time.time() + 1))
-    assert sync(root, now, 2) == ["-n -p a.example", "-n -s -a a.example"]
-
-
-def test_server_before_the_build_is_not_believed(root: FakeRoot) -> None:
-    root.write("usr/lib/os-release", "BUILD_EPOCH=1795000000\n")
-    assert sync(root, "Thu Jan 01 00:10:00 UTC 1970", 1) == ["-n -p a.example"]
-
-
-def test_nonsense_of_a_server_is_not_believed(root: FakeRoot) -> None:
-    assert sync(root, "<html>", 1) == ["-n -p a.example"]
-
-
 def test_status_screen_says_who_and_how(root: FakeRoot) -> None:
     root.write("usr/lib/os-release", 'PRETTY_NAME="KubeSolo OS 1"\n')
     root.write("run/kubesolo/etc/hostname", "node-1\n")

@@ -207,28 +207,6 @@ def test_machine_without_network_card_gets_a_name(root: FakeRoot) -> None:
     assert root.read("run/kubesolo/etc/hostname") == "kubesolo-abcdef\n"
 
 
-def clock_stage(root: FakeRoot) -> str:
-    root.program("usr/lib/kubesolo-os/sync-clock", "")
-    return done(root, "70-clock")
-
-
-def test_clock_never_before_the_build(root: FakeRoot) -> None:
-    root.write("usr/lib/os-release", 'ID=kubesolo-os\nBUILD_EPOCH="32503680000"\n')
-    root.write("fakes/date", 'date() { printf "date %s\\n" "$*" >>"$ROOT/calls"; }\n')
-    assert "before the build" in clock_stage(root)
-    assert root.called("date") == ["-s @32503680000"]
-
-
-def test_hardware_clock_is_read_unless_the_kernel_did(root: FakeRoot) -> None:
-    root.write("sys/class/rtc/rtc0/hctosys", "0\n")
-    clock_stage(root)
-    assert root.called("hwclock") == ["-s -u"]
-    root.write("calls", "")
-    root.write("sys/class/rtc/rtc0/hctosys", "1\n")
-    clock_stage(root)
-    assert not root.called("hwclock")
-
-
 def test_containerd_folders(root: FakeRoot) -> None:
     root.write("etc/kubesolo/containerd-config.toml", "version = 3\n")
     log = done(root, "80-containerd")

@@ -26,6 +26,7 @@ class Hardware:
     network: "isolated" reaches nothing but the forwarded ports, "user" reaches what the host reaches,
     "silent" is a card on which nobody answers, "none" is no card.
     forwards: guest TCP port to port on the host's loopback address.
+    rtc: where the hardware clock starts: "utc" is the host's time, else a date like 2034-01-31T12:00:00.
     vnc: the number of the VNC display that shows the screen, also on the loopback address.
     """
 
@@ -42,6 +43,7 @@ class Hardware:
     network: Literal["isolated", "user", "silent", "none"] = "isolated"
     forwards: Mapping[int, int] = field(default_factory=dict)
     vnc: int | None = None
+    rtc: str = "utc"
 
     def options(self) -> list[str]:
         """QEMU's options for all of it but firmware, accelerator, command line and the host's channels."""
@@ -53,7 +55,7 @@ class Hardware:
             "-m",
             str(self.memory),
             "-rtc",
-            "base=utc",
+            f"base={self.rtc}",
         ]
         words += ["-smp", str(self.cpus), "-device", "virtio-rng-pci", "-vga", "std"]
         words += ["-display", "none" if self.vnc is None else f"vnc={LOOPBACK}:{self.vnc}"]
