@@ -16,7 +16,7 @@ read_hardware_clock() {
 # What chronyd writes it writes as its own user (/etc/passwd).
 make_time_folder() {
     [ ! -d "$TIME_FOLDER" ] || return 0
-    (umask 022 && mkdir -p "$TIME_FOLDER") && chown 101:101 "$TIME_FOLDER" || warn "cannot make $TIME_FOLDER"
+    (umask 022 && mkdir -p "$TIME_FOLDER" && chown 101:101 "$TIME_FOLDER") || warn "cannot make $TIME_FOLDER"
 }
 
 # Certificates are not valid before they are made: a flat battery must not look like the year 1970.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tasks.lib.paths import TOP
-from tests.device.fakeroot import DEADLINE, FakeRoot
+from tests.device.fakeroot import FakeRoot
 
 
 @contextmanager

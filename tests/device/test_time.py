@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 
@@ -156,7 +155,14 @@ def test_right_clock_is_left_alone(root: FakeRoot) -> None:
 def test_later_steps_are_capped_and_nothing_listens(root: FakeRoot) -> None:
     sync(root, wrong(0), lambda: bool(daemons(root)))
     call = daemons(root)[0]
-    for part in ("maxchange 1000 0 -1", "makestep 1 -1", "port 0", "cmdport 0", "bindcmdaddress /", "-u _chrony"):
+    for part in (
+        "maxchange 1000 0 -1",
+        "makestep 1 -1",
+        "port 0",
+        "cmdport 0",
+        "bindcmdaddress /",
+        "-u _chrony",
+    ):
         assert part in call
 
 
@@ -189,7 +195,11 @@ def test_every_kind_of_server(root: FakeRoot) -> None:
 
 @pytest.mark.parametrize(
     ("ntp", "servers", "asked"),
-    [("", "", "pool pool.ntp.org"), ("10.0.2.9", "", "server 10.0.2.9"), ("10.0.2.9", "a.example", "server a.example")],
+    [
+        ("", "", "pool pool.ntp.org"),
+        ("10.0.2.9", "", "server 10.0.2.9"),
+        ("10.0.2.9", "a.example", "server a.example"),
+    ],
 )
 def test_operator_before_lease_before_pool(root: FakeRoot, ntp: str, servers: str, asked: str) -> None:
     lease(root, "bound", ntpsrv=ntp)
@@ -230,8 +240,11 @@ def test_end_of_the_daemon_ends_the_service(root: FakeRoot) -> None:
 def test_console_gets_steps_and_excess_once(root: FakeRoot) -> None:
     root.write("dev/tty9", "")
     root.write("sys/class/tty/console/active", "tty9\n")
-    excess = "2026-11-26T01:36:25Z Adjustment of 5000.000 seconds exceeds the allowed maximum of 1000.000 seconds (ignored)\n"
-    root.write("says", f"2026-11-26T01:36:25Z System clock was stepped by -12.000000 seconds\n{excess * 3}last\n")
+    stamp = "2026-11-26T01:36:25Z"
+    excess = (
+        f"{stamp} Adjustment of 5000.000 seconds exceeds the allowed maximum of 1000.000 seconds (ignored)\n"
+    )
+    root.write("says", f"{stamp} System clock was stepped by -12.000000 seconds\n{excess * 3}last\n")
     log = root.path / "run/kubesolo/chronyd.log"
     sync(root, wrong(0), lambda: log.exists() and "last" in log.read_text())
     console = root.read("dev/tty9")
@@ -239,8 +252,14 @@ def test_console_gets_steps_and_excess_once(root: FakeRoot) -> None:
     assert console.count("differ by more than 1000 s") == 1
 
 
+def remembered(root: FakeRoot) -> list[str]:
+    return [path.name for path in (root.path / "mnt/data/time").iterdir()]
+
+
 def record(root: FakeRoot) -> None:
-    result = root.shell('. "$ROOT/usr/lib/kubesolo-os/functions.sh"\n. "$SHARE/time.sh"\nread_build_epoch\nrecord_time')
+    result = root.shell(
+        '. "$ROOT/usr/lib/kubesolo-os/functions.sh"\n. "$SHARE/time.sh"\nread_build_epoch\nrecord_time'
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -248,7 +267,7 @@ def test_time_is_remembered_whole(root: FakeRoot) -> None:
     record(root)
     assert abs(int(root.read("mnt/data/time/seen")) - time.time()) < DEADLINE
     assert root.called("sync") == ["/mnt/data/time/seen.new"], "content first, name second"
-    assert os.listdir(root.path / "mnt/data/time") == ["seen"]
+    assert remembered(root) == ["seen"]
 
 
 def test_what_cannot_be_synced_replaces_nothing(root: FakeRoot) -> None:
@@ -256,10 +275,10 @@ def test_what_cannot_be_synced_replaces_nothing(root: FakeRoot) -> None:
     root.fake("sync", "return 1")
     record(root)
     assert root.read("mnt/data/time/seen") == "1795000001\n"
-    assert os.listdir(root.path / "mnt/data/time") == ["seen"]
+    assert remembered(root) == ["seen"]
 
 
 def test_time_that_cannot_be_is_not_remembered(root: FakeRoot) -> None:
     root.write("usr/lib/os-release", f"BUILD_EPOCH={NOW - 11 * YEAR}\n")
     record(root)
-    assert not os.listdir(root.path / "mnt/data/time")
+    assert not remembered(root)
