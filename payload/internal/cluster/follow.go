@@ -45,7 +45,7 @@ func follow(
 	}
 	group.Go("follow-up", func(ctx context.Context) error {
 		go addons.FollowNameServers(ctx, c.RunDir)
-		go keepPKI(ctx, c)
+		go keepPKI(ctx, c, group.Fail)
 		// What does not make the node Ready waits until it is: the processors have enough to do.
 		ready := make(chan struct{})
 		go func() {

@@ -158,10 +158,12 @@ func ensurePKI(c *components.Config) error {
 	return err
 }
 
-func keepPKI(ctx context.Context, c *components.Config) {
-	c.PKI.Keep(ctx, func() pki.Names { return names(c) },
-		func(written []string) { journal.Say("pki", "certificates renewed: %v", written) },
-		func(err error) { journal.Warn("pki", "renewal failed, trying again: %v", err) })
+func keepPKI(ctx context.Context, c *components.Config, again func(error)) {
+	c.PKI.Keep(ctx, func() pki.Names { return names(c) }, pki.Events{
+		Renewed:  func(written []string) { journal.Say("pki", "certificates renewed: %v", written) },
+		Failed:   func(err error) { journal.Warn("pki", "renewal failed, trying again: %v", err) },
+		Outdated: func(reason error) { again(fmt.Errorf("starting again: %w", reason)) },
+	})
 }
 
 // names lists what clients may call the API server: its names in the cluster, the machine's name and

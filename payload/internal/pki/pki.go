@@ -17,7 +17,7 @@ import (
 
 const (
 	algorithm = kubeadmapi.EncryptionAlgorithmECDSAP256
-	// A clock that is wrong at first boot and set back later must not make the certificates invalid.
+	// backdate is for clients whose clock is behind the node's.
 	backdate = 24 * time.Hour
 	caLife   = 10 * 365 * 24 * time.Hour
 	leafLife = 365 * 24 * time.Hour
@@ -27,14 +27,27 @@ const (
 	RenewBefore = 90 * 24 * time.Hour
 )
 
+var authorities = []string{"ca", "front-proxy-ca"}
+
+// earliest is where certificates begin, however far ahead the clock is when they are made: one that is set
+// back later must not make them invalid, here or in a kubeconfig that was taken away. It is before the build
+// of every image that has this code, and no node's clock is before that.
+var earliest = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
 // PKI is the folder with the cluster's authorities, certificates, keys and kubeconfigs.
 type PKI struct {
 	dir string
 	now func() time.Time
+	// made is what the clock said when the process began, uptime how long that was ago, whatever the clock did.
+	made   time.Time
+	uptime func() time.Duration
 }
 
 // New returns the PKI kept in dir.
-func New(dir string) *PKI { return &PKI{dir: dir, now: time.Now} }
+func New(dir string) *PKI {
+	made := time.Now()
+	return &PKI{dir: dir, now: time.Now, made: made, uptime: func() time.Duration { return time.Since(made) }}
+}
 
 // File returns the path of a file of the PKI.
 func (p *PKI) File(elements ...string) string {
@@ -66,18 +79,21 @@ func (p *PKI) Ensure(names Names) ([]string, error) {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return nil, err
 	}
+	var written []string
 	cas := map[string]*authority{}
-	for _, name := range []string{"ca", "front-proxy-ca"} {
-		ca, err := p.ensureAuthority(name)
+	for _, name := range authorities {
+		ca, fresh, err := p.ensureAuthority(name)
 		if err != nil {
 			return nil, fmt.Errorf("certificate authority %s: %w", name, err)
+		}
+		if fresh {
+			written = append(written, name)
 		}
 		cas[name] = ca
 	}
 	if err := p.ensureServiceAccountKey(); err != nil {
 		return nil, fmt.Errorf("service account key: %w", err)
 	}
-	var written []string
 	for _, leaf := range leaves(names) {
 		fresh, err := p.ensureLeaf(leaf, cas[leaf.issuer])
 		if err != nil {
@@ -103,32 +119,34 @@ func (p *PKI) Ensure(names Names) ([]string, error) {
 }
 
 // ensureAuthority loads an authority or makes it. The key stays for ever; a certificate that is missing
-// (power cut at first boot) or in its last year is signed anew with it, so that old leaves stay valid.
-func (p *PKI) ensureAuthority(name string) (*authority, error) {
+// (power cut at first boot), in its last years or not valid yet (made by a clock that was ahead) is signed
+// anew with it, so that old leaves stay valid. That is among the names of what was written: who has read the
+// old one must read it again.
+func (p *PKI) ensureAuthority(name string) (*authority, bool, error) {
 	cert, certErr := pkiutil.TryLoadCertFromDisk(p.dir, name)
 	key, err := pkiutil.TryLoadKeyFromDisk(p.dir, name)
 	if err != nil {
 		if pkiutil.CertOrKeyExist(p.dir, name) {
-			return nil, fmt.Errorf("%w (restore it from a backup, or remove the folder %s to start anew)", err, p.dir)
+			return nil, false, fmt.Errorf("%w (restore it from a backup, or remove the folder %s to start anew)", err, p.dir)
 		}
 		if key, err = pkiutil.GeneratePrivateKey(algorithm); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if err := p.writeKey(name, key); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	if certErr == nil && p.now().Add(caRenewBefore).Before(cert.NotAfter) && matches(cert, key) {
-		return &authority{cert, key}, nil
+	if certErr == nil && p.lives(cert, caRenewBefore) && matches(cert, key) {
+		return &authority{cert, key}, false, nil
 	}
 	cert, err = pkiutil.NewSelfSignedCACert(&pkiutil.CertConfig{
-		Config:   certutil.Config{CommonName: "kubesolo-" + name, NotBefore: p.now().Add(-backdate)},
+		Config:   certutil.Config{CommonName: "kubesolo-" + name, NotBefore: p.begin()},
 		NotAfter: p.now().Add(caLife),
 	}, key)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return &authority{cert, key}, writeFile(p.File(name+".crt"), pkiutil.EncodeCertPEM(cert), 0o644)
+	return &authority{cert, key}, true, writeFile(p.File(name+".crt"), pkiutil.EncodeCertPEM(cert), 0o644)
 }
 
 // ensureServiceAccountKey makes the key pair that signs and checks service account tokens.
@@ -166,16 +184,28 @@ func (p *PKI) ensureLeaf(leaf leaf, ca *authority) (bool, error) {
 }
 
 func (p *PKI) issue(config certutil.Config, ca *authority) (*x509.Certificate, crypto.Signer, error) {
-	config.NotBefore = p.now().Add(-backdate)
+	config.NotBefore = p.begin()
 	return pkiutil.NewCertAndKey(ca.cert, ca.key, &pkiutil.CertConfig{
 		Config: config, NotAfter: p.now().Add(leafLife), EncryptionAlgorithm: algorithm,
 	})
 }
 
+// begin is where a certificate that is made now begins.
+func (p *PKI) begin() time.Time {
+	if now := p.now(); now.Before(earliest) {
+		return now.Add(-backdate)
+	}
+	return earliest
+}
+
+// lives says whether a certificate is valid now and for longer than `remaining`.
+func (p *PKI) lives(cert *x509.Certificate, remaining time.Duration) bool {
+	return p.now().After(cert.NotBefore) && p.now().Add(remaining).Before(cert.NotAfter)
+}
+
 // good says whether a certificate lives long enough, comes from the authority and says what is wanted.
 func (p *PKI) good(cert *x509.Certificate, want certutil.Config, ca *authority) bool {
-	return p.now().Add(RenewBefore).Before(cert.NotAfter) &&
-		p.now().After(cert.NotBefore) &&
+	return p.lives(cert, RenewBefore) &&
 		cert.CheckSignatureFrom(ca.cert) == nil &&
 		cert.Subject.CommonName == want.CommonName &&
 		sameStrings(cert.Subject.Organization, want.Organization) &&

@@ -203,7 +203,11 @@ func TestKeepFollowsNames(t *testing.T) {
 		return changed
 	}
 	var got []string
-	p.keep(ctx, time.Millisecond, current, func(written []string) { got = written; cancel() }, func(err error) { t.Error(err) })
+	p.keep(ctx, time.Millisecond, current, Events{
+		Renewed:  func(written []string) { got = written; cancel() },
+		Failed:   func(err error) { t.Error(err) },
+		Outdated: func(reason error) { t.Error(reason) },
+	})
 	if !slices.Contains(got, "apiserver") {
 		t.Errorf("wrote %v", got)
 	}
