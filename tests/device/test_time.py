@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.device.fakeroot import DEADLINE, FakeRoot, complete
-from tests.device.test_scripts import background, lease
+from tests.device.test_lease import lease
+from tests.device.test_scripts import background
 
 BUILD = 1795000000
 YEAR = 365 * 86400
