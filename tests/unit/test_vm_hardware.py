@@ -49,6 +49,12 @@ def test_no_network_has_no_card() -> None:
     assert not any("net" in device for device in option(words, "-device"))
 
 
+def test_wire_is_a_card_of_its_own() -> None:
+    words = Hardware(network="silent", wire=(Path("/tmp/a,b"), Path("/tmp/c"))).options()
+    assert option(words, "-netdev")[1].endswith("local.path=/tmp/a,,b,remote.type=unix,remote.path=/tmp/c")
+    assert sum(device.startswith("virtio-net-pci") for device in option(words, "-device")) == 2
+
+
 def test_command_line_goes_into_a_file() -> None:
     hardware = Hardware(kernel=Path("k"), append="kubesolo.edge-key=secret")
     assert not any("secret" in word for word in hardware.options())

@@ -25,6 +25,7 @@ class Hardware:
     that is thrown away), "writeback" honours them.
     network: "isolated" reaches nothing but the forwarded ports, "user" reaches what the host reaches,
     "silent" is a card on which nobody answers, "none" is no card.
+    wire: one more card, on a wire between two machines: sockets that stand for this end and the other one.
     forwards: guest TCP port to port on the host's loopback address.
     rtc: where the hardware clock starts: "utc" is the host's time, else a date like 2034-01-31T12:00:00.
     vnc: the number of the VNC display that shows the screen, also on the loopback address.
@@ -41,6 +42,7 @@ class Hardware:
     data: Path | None = None
     data_cache: Literal["unsafe", "writeback"] = "unsafe"
     network: Literal["isolated", "user", "silent", "none"] = "isolated"
+    wire: tuple[Path, Path] | None = None
     forwards: Mapping[int, int] = field(default_factory=dict)
     vnc: int | None = None
     rtc: str = "utc"
@@ -59,7 +61,8 @@ class Hardware:
         ]
         words += ["-smp", str(self.cpus), "-device", "virtio-rng-pci", "-vga", "std"]
         words += ["-display", "none" if self.vnc is None else f"vnc={LOOPBACK}:{self.vnc}"]
-        return words + self.boot_options() + self.disk_options() + self.network_options()
+        network = self.network_options() + self.wire_options()
+        return words + self.boot_options() + self.disk_options() + network
 
     def boot_options(self) -> list[str]:
         """What it starts from."""
@@ -97,6 +100,19 @@ class Hardware:
         rules = [f"hostfwd=tcp:{LOOPBACK}:{host}-:{guest}" for guest, host in self.forwards.items()]
         outside = ["restrict=on"] if self.network == "isolated" else []
         return ["-netdev", ",".join(["user", "id=net", "ipv6=off", *outside, *rules]), *card]
+
+    def wire_options(self) -> list[str]:
+        """The card with the wire: its cable is pulled with set_link and the name wirecard."""
+        if not self.wire:
+            return []
+        here, there = (str(path).replace(",", ",,") for path in self.wire)
+        ends = f"local.type=unix,local.path={here},remote.type=unix,remote.path={there}"
+        return [
+            "-netdev",
+            f"dgram,id=wire,{ends}",
+            "-device",
+            "virtio-net-pci,netdev=wire,id=wirecard,romfile=",
+        ]
 
 
 def drive(name: str, path: Path, options: str) -> list[str]:
