@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks import initramfs, rootfs, userland
 from tasks.kernel import Files
-from tasks.lib import bootmenu, fat, grub, iso, tools
+from tasks.lib import bootmenu, fat, grub, grubmenu, iso, tools
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
 from tasks.lib.hybrid import make_hybrid
@@ -33,7 +33,7 @@ def product_title() -> str:
 def build_efi(b: Build) -> None:
     """The FAT image that UEFI starts: GRUB, which goes on with grub.cfg on the medium."""
     program = b.scratch / grub.TARGETS[ARCHITECTURE][1]
-    grub.write_image(program, bootmenu.grub_early_cfg(), ARCHITECTURE, b.scratch)
+    grub.write_image(program, grubmenu.grub_early_cfg(), ARCHITECTURE, b.scratch)
     tree = Tree()
     tree.add_file(f"EFI/BOOT/{program.name}", program)
     fat.write(tree, b.out, load_config().os.epoch, int(digest(program)[:8], 16), ESP_LABEL, b.scratch)
@@ -48,7 +48,7 @@ def medium(provider: str) -> Tree:
     for name, image in rootfs.layers(provider).items():
         tree.add_file(f"boot/{name}", image)
     tree.add_file(BOOT.efi, EFI_IMAGE)
-    tree.add_file("boot/grub/grub.cfg", bootmenu.grub_cfg(product_title()))
+    tree.add_file("boot/grub/grub.cfg", grubmenu.grub_cfg(product_title()))
     tree.add_file(BOOT.bios, loaders / ISOLINUX / "isolinux.bin")
     tree.add_file("isolinux/ldlinux.c32", loaders / ISOLINUX_MODULES / "ldlinux.c32")
     tree.add_file("isolinux/isolinux.cfg", bootmenu.isolinux_cfg(product_title()))

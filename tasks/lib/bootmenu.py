@@ -1,4 +1,4 @@
-"""The boot menu of the media: one table of entries, written out for isolinux and for GRUB."""
+"""The boot menu of the media: one table of entries, and isolinux's configuration; grubmenu makes GRUB's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ VOLUME_LABEL = "KUBESOLO"
 KERNEL = "/boot/vmlinuz"
 INITRAMFS = "/boot/kubesolo-os.gz"
 TIMEOUT_SECONDS = 3
+# After this time isolinux starts the first entry, whatever has been typed or has come over the line.
+TOTAL_SECONDS = 25
 
 DATA = "kubesolo.data=LABEL=KSOLODATA"
 # The kernel logs to both; /dev/console, where a shell would be, is the last one.
@@ -35,9 +37,13 @@ ENTRIES = (
 
 
 def isolinux_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
-    """isolinux.cfg (syslinux wiki, "Config"): a prompt at which a label and more parameters can be typed."""
+    """isolinux.cfg (syslinux wiki, "Config"): a prompt at which a label and more parameters can be typed.
+
+    TIMEOUT ends with the first byte that comes, from a person or from the line; TOTALTIMEOUT does not.
+    """
     lines = ["SERIAL 0 115200 0", *(f"SAY {line}".rstrip() for line in greeting(product, entries))]
     lines += [f"DEFAULT {entries[0].label}", "PROMPT 1", f"TIMEOUT {TIMEOUT_SECONDS * 10}"]
+    lines += [f"TOTALTIMEOUT {TOTAL_SECONDS * 10}", f"ONTIMEOUT {entries[0].label}"]
     for entry in entries:
         lines += [
             "",
@@ -54,32 +60,5 @@ def greeting(product: str, entries: tuple[Entry, ...]) -> list[str]:
     width = max(len(entry.label) for entry in entries)
     rows = [f"{entry.label:{width}}   {entry.title}" for entry in entries]
     how = f"Press Enter or wait {TIMEOUT_SECONDS} seconds for {entries[0].label}."
-    return ["", product, "", *rows, "", f"{how} Parameters can follow the name.", ""]
-
-
-def grub_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
-    """grub.cfg (GRUB manual, "Writing full configuration files directly") with the same entries."""
-    lines = [
-        f"# {product}",
-        f"set default={entries[0].label}",
-        f"set timeout={TIMEOUT_SECONDS}",
-        "set gfxpayload=keep",
-    ]
-    for entry in entries:
-        lines += [
-            "",
-            f'menuentry "{entry.label}: {entry.title}" --id {entry.label} {{',
-            f"  linux {KERNEL} {entry.parameters}",
-            f"  initrd {INITRAMFS}",
-            "}",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def grub_early_cfg() -> str:
-    """The configuration inside GRUB's own image: find the medium by its label, go on with its grub.cfg."""
-    return (
-        f"search --no-floppy --set=root --label {VOLUME_LABEL}\n"
-        "set prefix=($root)/boot/grub\n"
-        "configfile $prefix/grub.cfg\n"
-    )
+    rest = f"Parameters can follow the name. After {TOTAL_SECONDS} s {entries[0].label} starts in any case."
+    return ["", product, "", *rows, "", how, rest, ""]

@@ -10,7 +10,7 @@ from tasks.lib.process import run
 # What the menu needs and no more: each module is read by firmware before the menu shows.
 MODULES = (
     "iso9660", "fat", "part_gpt", "part_msdos", "search", "search_label",
-    "linux", "normal", "configfile", "echo", "test", "reboot", "all_video",
+    "linux", "normal", "configfile", "echo", "test", "reboot", "all_video", "serial", "terminal",
 )  # fmt: skip
 # Format, module folder and file name that firmware looks for on removable media (UEFI 2.10, 3.5.1.1).
 TARGETS = {"amd64": ("x86_64-efi", "BOOTX64.EFI"), "arm64": ("arm64-efi", "BOOTAA64.EFI")}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tasks.lib import fat, grub, squashfs, tools
-from tasks.lib.bootmenu import grub_early_cfg
 from tasks.lib.errors import BuildError
+from tasks.lib.grubmenu import grub_early_cfg
 from tasks.lib.process import run
 from tasks.lib.squashfs import Compression
 from tasks.lib.tree import Tree
