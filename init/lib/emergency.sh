@@ -15,7 +15,7 @@ open_shells() {
     left=${ROOT:-}/run/kubesolo/shell-left
     rm -f "$left" "$left.pids"
     mkfifo "$left"
-    terminals=
+    terminals='' offers=''
     for console in $CONSOLES; do
         # tty0 is whichever terminal is in front; a shell needs a terminal of its own.
         case $console in
@@ -25,6 +25,7 @@ open_shells() {
     done
     for console in ${terminals:-"${ROOT:-}/dev/console"}; do
         offer_shell "$console" &
+        offers="$offers $!"
     done
     read -r _ <>"$left" || :
     close_shells
@@ -39,17 +40,35 @@ find_keyboards() {
     done
 }
 
-# A session of its own, so that the console becomes its terminal and Ctrl-C works.
+# Until somebody leaves the shell. One that ends at once has no console any more (nobody types exit within a
+# second): it is offered again after a growing pause, or the failed stage would be tried without end.
 offer_shell() {
-    # shellcheck disable=SC2016 # for the inner shell
-    PS1='kubesolo-emergency# ' TERM=linux HOME=/ ENV='' setsid sh -c 'exec sh -i <"$0" >>"$0" 2>&1' "$1" &
-    printf '%s\n' "$!" >>"$left.pids"
-    wait $! || :
+    pause=1
+    while :; do
+        read_uptime
+        began=$NOW
+        run_shell "$1"
+        read_uptime
+        [ $((NOW - began)) -lt 100 ] || break
+        sleep "$pause"
+        [ "$pause" -ge 60 ] || pause=$((pause * 2))
+    done
     # Opened for both, as there may be no reader any more: another console was quicker.
     echo left 1<>"$left"
 }
 
+# A session of its own, so that the console becomes its terminal and Ctrl-C works.
+run_shell() {
+    # shellcheck disable=SC2016 # for the inner shell
+    PS1='kubesolo-emergency# ' TERM=linux HOME=/ ENV='' setsid sh -c 'exec sh -i <"$0" >>"$0" 2>&1' "$1" &
+    printf '%s\n' "$!" >>"$left.pids"
+    wait $! || :
+}
+
+# Those who offer first, or they would offer again.
 close_shells() {
+    # shellcheck disable=SC2086 # process ids
+    kill -KILL $offers 2>/dev/null || :
     while read -r shell; do
         kill -KILL "$shell" 2>/dev/null || :
     done <"$left.pids"

@@ -1,5 +1,8 @@
 # The payload's flags from several sources; the first source that names a flag wins.
 
+TAB='	'
+RETURN=$(printf '\r')
+
 # Sets FLAGS to the arguments, one a line, and COMMAND_LINE to the same for the log. The Edge credentials are
 # no arguments, which every process list shows: they end up in KUBESOLO_EDGE_ID and KUBESOLO_EDGE_KEY, unless
 # those are set already.
@@ -24,7 +27,8 @@ collect_flags() {
     add_line "$SANS"
 }
 
-# add_flags TEXT: words, or --flag,--flag; a word that is no flag is the value of the one before it.
+# add_flags TEXT: words, or --flag,--flag; a word that is no flag is the value of the one before it. Double quotes
+# protect blanks, as on the kernel's command line; a carriage return is an editor's.
 add_flags() {
     text=$1
     while :; do
@@ -33,24 +37,23 @@ add_flags() {
         *) break ;;
         esac
     done
-    set -f
-    # shellcheck disable=SC2086 # split into words
-    set -- $text
-    set +f
     batch=' '
     keep=
-    for word; do
-        case $word in
-        --apiserver-extra-sans=*) add_sans "${word#*=}" ;;
-        --apiserver-extra-sans) keep=sans ;;
-        --portainer-edge-id=*) : "${KUBESOLO_EDGE_ID:=${word#*=}}" ;;
-        --portainer-edge-key=*) : "${KUBESOLO_EDGE_KEY:=${word#*=}}" ;;
-        --portainer-edge-id | --portainer-edge-key) keep=$word ;;
-        --*) add_flag "$word" ;;
-        *) add_value "$word" ;;
-        esac
-    done
+    text=${text//"$TAB"/ }
+    for_each_parameter add_word "${text//"$RETURN"/ }"
     NAMES="$NAMES$batch"
+}
+
+add_word() {
+    case $1 in
+    --apiserver-extra-sans=*) add_sans "${1#*=}" ;;
+    --apiserver-extra-sans) keep=sans ;;
+    --portainer-edge-id=*) : "${KUBESOLO_EDGE_ID:=${1#*=}}" ;;
+    --portainer-edge-key=*) : "${KUBESOLO_EDGE_KEY:=${1#*=}}" ;;
+    --portainer-edge-id | --portainer-edge-key) keep=$1 ;;
+    --*) add_flag "$1" ;;
+    *) add_value "$1" ;;
+    esac
 }
 
 # A flag that an earlier source has named is dropped with its value.

@@ -157,6 +157,8 @@ def test_late_medium_is_found(initramfs: FakeRoot) -> None:
 
 
 STAGE = '. "$ROOT/run/kubesolo-init/lib/stage.sh"\n'
+BREAKS = '[ -e "$ROOT/shells" ] || fail broken\nstage_complete 20-second.sh\n'
+FIFTH_SHELL_STAYS = '[ "$(wc -l <"$ROOT/shells")" -lt 5 ] || sleep 5'
 
 
 @pytest.fixture
@@ -231,7 +233,7 @@ def test_failed_stage_says_why_on_every_console_and_is_retried(
     stage = chain.path / "run/kubesolo-init/stages/20-second.sh"
     stage.rename(chain.path / "repaired")
     stage.write_text(f"{STAGE}{body}\n")
-    chain.fake("setsid", f'mv "$ROOT/repaired" "{stage}" 2>/dev/null')
+    chain.fake("setsid", f'mv "$ROOT/repaired" "{stage}" 2>/dev/null\nsleep 5')
     result = run_chain(chain)
     assert result.returncode == 0, result.stderr
     for name in ("dev/tty0", "dev/ttyS0"):
@@ -243,8 +245,22 @@ def test_failed_stage_says_why_on_every_console_and_is_retried(
         assert "05-first" not in retried, "the retry starts at the failed stage"
 
 
+def test_console_whose_shell_ends_at_once_is_offered_another_with_growing_pauses(chain: FakeRoot) -> None:
+    """A hung-up terminal does not make the failed stage be tried again and again."""
+    chain.write("sys/class/tty/console/active", "ttyS0\n")
+    library = chain.path / "run/kubesolo-init/lib/emergency.sh"
+    library.write_text(library.read_text() + "find_keyboards() { :; }\n")  # its pauses move the clock
+    chain.write("run/kubesolo-init/stages/20-second.sh", f'{STAGE}echo tried >>"$ROOT/tries"\n{BREAKS}')
+    chain.fake("setsid", f'echo tried >>"$ROOT/shells"\n{FIFTH_SHELL_STAYS}')
+    assert run_chain(chain).returncode == 0
+    assert chain.read("shells").splitlines() == ["tried"] * 5
+    assert chain.read("tries").splitlines() == ["tried"] * 2
+    assert float(chain.read("proc/uptime").split()[0]) >= 5 + 1 + 2 + 4 + 8
+
+
 def test_shell_parameter_opens_a_shell_after_stage_10(chain: FakeRoot) -> None:
     chain.write("proc/cmdline", "kubesolo.shell\n")
+    chain.fake("setsid", "sleep 5")
     assert run_chain(chain).returncode == 0
     text = chain.read("dev/ttyS0")
     parsed, shell, second = (text.index(part) for part in ("10-parse", "Emergency shell", "20-second.sh"))

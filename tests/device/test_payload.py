@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -70,6 +71,12 @@ def test_secrets_go_by_file_and_not_into_the_log(node: FakeRoot) -> None:
     assert (node.path / "run/kubesolo/payload.args").stat().st_mode & 0o077 == 0
 
 
+def test_edge_key_with_blanks_is_one_word_on_its_way(node: FakeRoot) -> None:
+    node.write("etc/kubesolo/extra-flags", '--portainer-edge-key="a b  *" \t --full\r\n')
+    assert arguments(node)[0] == ["--full", *DEFAULT]
+    assert node.read("run/kubesolo/payload.env") == "KUBESOLO_PORTAINER_EDGE_KEY=a b  *\n"
+
+
 def test_secrets_stay_out_of_the_trace(node: FakeRoot) -> None:
     node.write("etc/kubesolo/extra-flags", "--portainer-edge-id SECRET1\n")
     node.write(
@@ -97,10 +104,10 @@ def test_without_a_lease_the_wait_is_short(node: FakeRoot) -> None:
     assert 8 <= float(node.read("proc/uptime").split()[0]) <= 10
 
 
-def supervise(root: FakeRoot, payload: str, **environment: str) -> subprocess.Popen[bytes]:
+def supervise(root: FakeRoot, payload: str, key: str = "k", **environment: str) -> subprocess.Popen[bytes]:
     """Start run-payload with the fakes in place."""
     root.write("run/kubesolo/payload.args", "--path\n/var/lib/kubesolo\n")
-    root.write("run/kubesolo/payload.env", "KUBESOLO_PORTAINER_EDGE_KEY=k\n")
+    root.write("run/kubesolo/payload.env", f"KUBESOLO_PORTAINER_EDGE_KEY={key}\n")
     root.program("usr/bin/kubesolo", payload)
     source = '. "$ROOT/fakes.sh"\n. "$ROOT/usr/lib/kubesolo-os/run-payload"'
     return subprocess.Popen(
@@ -240,3 +247,75 @@ def test_second_supervisor_leaves_at_once(root: FakeRoot) -> None:
     finally:
         stop(process)
     assert not (root.path / "var/log/kubesolo.log").exists()
+
+
+@pytest.mark.parametrize("key", ["a b", "*", "/*", "$(reboot) 'x' \"y\""])
+def test_any_edge_key_reaches_the_payload_as_it_is(root: FakeRoot, key: str) -> None:
+    only_back_off_is_quick(root)
+    process = supervise(root, 'echo "key: $KUBESOLO_PORTAINER_EDGE_KEY"\n', key=key, LOG_SECONDS="3600")
+    try:
+        wait_for(root.path / "var/log/kubesolo.log", f"key: {key}\n")
+    finally:
+        stop(process)
+
+
+def test_payload_of_a_killed_supervisor_is_taken_over(root: FakeRoot) -> None:
+    root.write("fakes.sh", "")
+    payload = """
+        echo "$$ up"; echo kubesolo >"${0%/usr/*}/comm"; trap 'echo stopped; exit 0' TERM; while :; do :; done
+    """
+    log = root.path / "var/log/kubesolo.log"
+    first = supervise(root, payload, LOG_SECONDS="0.2")
+    second = None
+    try:
+        number = wait_for(log, "up").split()[0]
+        root.write(f"proc/{number}/comm", "kubesolo\n")
+        first.kill()
+        first.wait()
+        second = supervise(root, payload, LOG_SECONDS="0.2")
+        wait_for(log, f"runs already, process {number}")
+        wait_until_alone(second.pid, first.pid, int(number))
+        second.send_signal(signal.SIGHUP)
+        wait_for(log, "next start in 1 s")
+        text = wait_for(log, "up")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
+        if second:
+            stop(second)
+    assert text.count(" up\n") <= 2
+    assert text.index("stopped") < text.index("next start")
+
+
+def wait_until_alone(supervisor: int, killed: int, payload: int) -> None:
+    """Of the killed one's process group nothing but the payload remains: not what looked after its log."""
+    deadline = time.monotonic() + DEADLINE
+    while others := [number for number in members(killed) if number != payload]:
+        assert time.monotonic() < deadline, others
+        time.sleep(0.05)
+    assert supervisor not in members(killed)
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group; a zombie is none."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(words[2]) == group and words[0] != "Z":
+            found.append(int(entry.name))
+    return found
+
+
+def test_crashes_in_a_row_are_noted_for_the_screen(root: FakeRoot) -> None:
+    only_back_off_is_quick(root)
+    process = supervise(root, "exit 3\n", LOG_SECONDS="3600")
+    try:
+        wait_for(root.path / "var/log/kubesolo.log", "next start in 8 s")
+        count, status, _ = wait_for(root.path / "run/kubesolo/payload.ended", " 3 ").split()
+    finally:
+        stop(process)
+    assert int(count) >= 4
+    assert status == "3"
