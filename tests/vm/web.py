@@ -51,3 +51,18 @@ def shell_pod(name: str, script: str, *, privileged: bool = False) -> Object:
         spec["volumes"] = [{"name": "host", "hostPath": {"path": "/"}}]
     spec["containers"] = [container("shell", **more)]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def tidy_pod(name: str, seconds: int) -> Object:
+    """A pod that needs so many seconds to tidy up when told to end; its diary, on a volume, is its log."""
+    script = (
+        "echo started >>/diary/text; cat /diary/text; "
+        f"trap 'sleep {seconds}; echo tidied >>/diary/text; exit 0' TERM; "
+        "while :; do sleep 1 & wait $!; done"
+    )
+    volume: Object = {"name": "diary", "emptyDir": {}}
+    main = container(
+        "main", command=["sh", "-c", script], volumeMounts=[{"name": "diary", "mountPath": "/diary"}]
+    )
+    spec: Object = {"containers": [main], "volumes": [volume]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}

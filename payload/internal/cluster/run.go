@@ -43,7 +43,11 @@ func Run(ctx context.Context, o *options.Options) error {
 		group.Fail(err)
 	}
 	<-group.Context().Done()
-	journal.Say("kubesolo", "stopping; containers keep running")
+	if _, err := os.Stat(filepath.Join(runDir, "switching-off")); err == nil {
+		stopPods(group)
+	} else {
+		journal.Say("kubesolo", "stopping; containers keep running")
+	}
 	journal.Hush()
 	return group.Stop(patience)
 }

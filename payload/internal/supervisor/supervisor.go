@@ -78,19 +78,36 @@ func (g *Group) Stop(patience time.Duration) error {
 	g.mutex.Unlock()
 	g.fail(nil)
 	for i := len(parts) - 1; i >= 0; i-- {
-		p := parts[i]
-		p.cancel()
-		select {
-		case <-p.done:
-			journal.Say(p.name, "stopped")
-		case <-time.After(patience):
-			journal.Warn(p.name, "did not stop within %v, left behind", patience)
-		}
+		parts[i].stop(patience)
 	}
 	if reason := context.Cause(g.ctx); !errors.Is(reason, context.Canceled) {
 		return reason
 	}
 	return nil
+}
+
+// Halt ends one component before the others, waiting at most patience for it; Stop passes it over.
+func (g *Group) Halt(name string, patience time.Duration) {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	g.closed = true
+	for i, p := range g.parts {
+		if p.name == name {
+			p.stop(patience)
+			g.parts = append(g.parts[:i:i], g.parts[i+1:]...)
+			return
+		}
+	}
+}
+
+func (p *part) stop(patience time.Duration) {
+	p.cancel()
+	select {
+	case <-p.done:
+		journal.Say(p.name, "stopped")
+	case <-time.After(patience):
+		journal.Warn(p.name, "did not stop within %v, left behind", patience)
+	}
 }
 
 func protect(ctx context.Context, run func(context.Context) error) (err error) {

@@ -62,3 +62,25 @@ func TestAComponentThatHangsDoesNotHoldTheStop(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 }
+
+func TestOneComponentIsHaltedBeforeTheOthers(t *testing.T) {
+	parent, cancel := context.WithCancel(context.Background())
+	group := New(parent)
+	var order []string
+	var mutex sync.Mutex
+	for _, name := range []string{"runtime", "kubelet", "proxy"} {
+		group.Go(name, func(ctx context.Context) error {
+			<-ctx.Done()
+			mutex.Lock()
+			defer mutex.Unlock()
+			order = append(order, name)
+			return ctx.Err()
+		})
+	}
+	cancel()
+	group.Halt("kubelet", time.Second)
+	_ = group.Stop(time.Second)
+	if want := []string{"kubelet", "proxy", "runtime"}; !slices.Equal(order, want) {
+		t.Errorf("stopped %v, want %v", order, want)
+	}
+}
