@@ -64,6 +64,17 @@ def port(root: FakeRoot) -> Iterator[Port]:
         yield port
 
 
+TCP = """  sl  local_address rem_address   st tx_queue
+   0: 0100007F:2810 00000000:0000 0A 00000000:00000000
+   1: 0F02000A:280A 00000000:0000 0A 00000000:00000000
+   2: 0F02000A:0016 0202000A:9999 01 00000000:00000000
+"""
+TCP6 = """  sl  local_address remote_address st
+   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A
+   1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A
+"""
+
+
 def test_host_port_answers(root: FakeRoot, port: Port) -> None:
     root.write("run/kubesolo/root-images-kb", "4711\n")
     root.write("run/kubesolo/milestones", "init-start 1.00\n")
@@ -77,6 +88,10 @@ def test_host_port_answers(root: FakeRoot, port: Port) -> None:
     assert log[-1] == "payload line 299"
     assert port.ask("mounts")[1] == root.read("proc/mounts")
     assert port.ask("modules") == ("ok 0", "")
+    assert port.ask("payload-log")[1].count("payload line") == 300
+    root.write("proc/net/tcp", TCP)
+    root.write("proc/net/tcp6", TCP6)
+    assert port.ask("ports")[1] == "10250\n6443\n", "listening, and not on the loopback address"
 
 
 def test_host_port_hands_out_the_kubeconfig_once_it_exists(root: FakeRoot, port: Port) -> None:
@@ -103,23 +118,6 @@ def test_host_port_ends_the_machine(root: FakeRoot, port: Port) -> None:
 def test_host_port_without_a_port_ends(root: FakeRoot) -> None:
     root.write("sys/class/virtio-ports/vport1p1/name", "com.example.other\n")
     assert root.script("hostport").returncode == 0
-
-
-def test_status_screen_says_who_and_how(root: FakeRoot) -> None:
-    root.write("usr/lib/os-release", 'PRETTY_NAME="KubeSolo OS 1"\n')
-    root.write("run/kubesolo/etc/hostname", "node-1\n")
-    root.write("run/kubesolo/address", "eth0 10.0.2.15\n")
-    root.write("run/kubesolo/data", "memory\n")
-    root.write("run/kubesolo/milestones", "payload-exec 5.00\nnode-ready 22.50\n")
-    with background(root, "status-screen") as process:
-        assert process.stdout is not None
-        text = os.read(process.stdout.fileno(), 65536).decode()
-        for part in ("KubeSolo OS 1", "node-1", "10.0.2.15", "node is Ready (since 22 s", "lost at the next"):
-            assert part in text
-        assert process.stdin is not None
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-        assert "node-1" in os.read(process.stdout.fileno(), 65536).decode(), "a key draws it again"
 
 
 def test_status_screen_without_a_terminal_does_not_spin(root: FakeRoot) -> None:
@@ -151,7 +149,26 @@ def shut_down(root: FakeRoot) -> list[str]:
     root.write("fakes/kill", 'kill() { printf "kill %s\\n" "$*" >>"$ROOT/calls"; [ "$1" != -0 ]; }\n')
     result = root.script("shutdown")
     assert result.returncode == 0, result.stderr
+    assert (root.path / "run/kubesolo/switching-off").exists(), "so that the payload stops the pods"
     return root.calls
+
+
+def uptime(root: FakeRoot) -> float:
+    return float(root.read("proc/uptime").split()[0])
+
+
+def test_shutdown_gives_pods_that_nobody_could_stop_twenty_seconds(root: FakeRoot) -> None:
+    events = root.write("sys/fs/cgroup/kubepods/cgroup.events", "populated 1\nfrozen 0\n")
+    root.fake("sleep", f'[ "$up" -lt 900 ] || echo "populated 0" >"{events}"')
+    before = uptime(root)
+    shut_down(root)
+    assert 3 < uptime(root) - before < 8, "not longer than they need"
+    events.write_text("populated 1\n")
+    (root.path / "fakes/sleep").unlink()
+    before = uptime(root)
+    result = root.script("shutdown")
+    assert "pods did not end within 20 s: killed" in result.stderr
+    assert 19 < uptime(root) - before < 22
 
 
 def test_shutdown_stops_the_payload_then_unmounts_deepest_first(root: FakeRoot) -> None:

@@ -33,6 +33,8 @@ MACHINE_SECONDS = 1800
 BOOT_SECONDS = 60
 READY_SECONDS = 150
 POD_SECONDS = 120
+# Less than the grace period of 30 s, more than the second that what is left gets at the end.
+TIDY_SECONDS = 5
 READ_ONLY = "Read-only file system"
 WEB = "/apis/apps/v1/namespaces/default/deployments/web"
 
@@ -190,12 +192,22 @@ def nginx_container(cluster: Cluster) -> tuple[str, str, int]:
     return status["containerID"], status["state"]["running"]["startedAt"], status["restartCount"]
 
 
+def test_consoles_say_that_it_is_ready(machine: Machine, deployed: Cluster) -> None:
+    machine.serial.wait("s: Ready", stretched(60))
+    text = machine.serial.text()
+    assert "API https://10.0.2.15:6443, data on the data partition" in text
+    assert "Kubernetes starts" in text
+
+
 def test_restart_keeps_deployment_and_service(machine: Machine, deployed: Cluster) -> None:
     before = node_of(deployed)
     authority = machine.host.ask("kubeconfig")
+    deployed.apply(web.tidy_pod("tidy", TIDY_SECONDS))
+    tidy = "/api/v1/namespaces/default/pods/tidy"
+    deployed.wait(tidy, lambda found: condition(found, "Ready"), POD_SECONDS, "tidy runs")
     place = machine.serial.position()
     machine.host.ask("reboot")
-    machine.wait_reset(60)
+    machine.wait_reset(stretched(90))
     wait_booted(machine, BOOT_SECONDS, place)
     wait_milestones(machine, READY, READY_SECONDS)
     assert machine.host.ask("kubeconfig") == authority, "keys and certificates are kept"
@@ -207,6 +219,13 @@ def test_restart_keeps_deployment_and_service(machine: Machine, deployed: Cluste
         wait_available(client, POD_SECONDS)
         client.retry(
             lambda: ask_node_port(machine), lambda text: web.PAGE in text, 60, "nginx after the restart"
+        )
+        client.wait(tidy, lambda found: condition(found, "Ready"), POD_SECONDS, "tidy runs again")
+        diary = client.retry(
+            lambda: client.logs("tidy"), lambda text: text.count("started") == 2, POD_SECONDS, "tidy's diary"
+        )
+        assert diary.split() == ["started", "tidied", "started"], (
+            "it had its grace, and was not started again"
         )
     finally:
         client.close()

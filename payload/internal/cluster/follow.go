@@ -3,7 +3,9 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -18,6 +20,7 @@ import (
 
 	"kubesolo.io/os/payload/internal/addons"
 	"kubesolo.io/os/payload/internal/components"
+	"kubesolo.io/os/payload/internal/health"
 	"kubesolo.io/os/payload/internal/journal"
 	"kubesolo.io/os/payload/internal/milestones"
 	"kubesolo.io/os/payload/internal/supervisor"
@@ -62,6 +65,7 @@ func follow(
 		close(settled)
 		journal.Started()
 		settleHeap(c.Options)
+		go keepHealth(ctx, c, client)
 		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
 		go func() {
@@ -94,6 +98,13 @@ func follow(
 		return nil
 	})
 	return nil
+}
+
+// keepHealth says how the cluster is now, in the order in which one thing rests on the other.
+func keepHealth(ctx context.Context, c *components.Config, client kubernetes.Interface) {
+	health.Keep(ctx, filepath.Join(c.RunDir, "payload.health"),
+		health.API(client), health.Node(client, c.NodeName),
+		health.DNS(net.JoinHostPort(components.DNSServiceIP, "53"), "kubernetes.default.svc."+components.ClusterDomain+"."))
 }
 
 func importImages(ctx context.Context, runtime *containerd.Client) {
