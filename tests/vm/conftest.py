@@ -16,6 +16,7 @@ from tasks.lib.vm.accel import Acceleration, acceleration
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine
 from tasks.lib.vm.media import BootFiles, boot_files
+from tests.vm import evidence
 
 LOGS = BUILD / "test-logs"
 NGINX = BUILD / "test-images" / "nginx.tar"
@@ -33,12 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the consoles of the machines that are on when a test fails."""
+    """Show the consoles of the machines that are on when a test fails, and what they can still tell."""
     report = yield
     if report.failed:
         for machine in item.config.stash[on]:
             title = f"console of {machine.folder.name}: {machine.serial.log}"
             report.sections.append((title, machine.serial.tail(CONSOLE_LINES)))
+            report.sections.extend(evidence.keep(machine))
             if not machine.running():
                 report.sections.append(("QEMU has ended", machine.complaint()))
     return report
