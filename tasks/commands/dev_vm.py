@@ -19,8 +19,9 @@ from tasks.lib.vm.session import FOLDER, Session, choose_ports, running
 
 DESCRIPTION = """\
 Boots the ISO in QEMU, as a CD, with a data disk that is kept in build/dev-vm/data.img, and with the
-node's ports on 127.0.0.1. This terminal is the serial console; Ctrl-C switches the machine off, a second
-one ends it at once. KVM (macOS: HVF) is used when a probe guest really boots with it, else emulation.
+node's ports on 127.0.0.1, each of which is said once something listens behind it. This terminal is the
+serial console; Ctrl-C switches the machine off, a second one ends it at once. KVM (macOS: HVF) is used
+when a probe guest really boots with it, else emulation.
 
 With --shell, --debug, --edge-id, --edge-key or --append, the ISO's kernel and initramfs are started without
 its boot menu, so that boot parameters can be added; the ISO is there as the medium all the same.

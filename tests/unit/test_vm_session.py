@@ -37,9 +37,7 @@ def test_parameters_are_added() -> None:
     assert "console=ttyS0,115200n8" in words[-6:], "the terminal is the console"
 
 
-def test_taken_port_moves_on_and_is_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_taken_port_moves_on_and_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -47,7 +45,16 @@ def test_taken_port_moves_on_and_is_said(
         monkeypatch.setattr(session, "PORTS", {taken: "something"})
         chosen = session.choose_ports()
     assert chosen[taken] != taken
-    assert f"port {taken} is taken" in capsys.readouterr().out
+    (line,) = session.lines_for({taken}, chosen, set())
+    assert f"port {taken} is taken" in line
+
+
+def test_ports_are_said_once_something_listens() -> None:
+    forwards = {6443: 6443, 8080: 8080, 22: 2222}
+    said: set[int] = set()
+    assert session.lines_for({10250}, forwards, said) == []
+    assert session.lines_for({6443, 10250}, forwards, said) == ["dev-vm: 127.0.0.1:6443   Kubernetes API"]
+    assert session.lines_for({6443, 22}, forwards, said) == ["dev-vm: 127.0.0.1:2222   SSH"]
 
 
 def test_running_machine_is_recognised(folder: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -15,17 +15,20 @@ from types import FrameType
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD
 from tasks.lib.vm.console import keys_unprocessed, relay
+from tasks.lib.vm.hardware import LOOPBACK
 from tasks.lib.vm.hostport import NotYetError
 from tasks.lib.vm.kube import for_host
 from tasks.lib.vm.machine import MARKER, Machine, alive, free_port
 
 FOLDER = BUILD / "dev-vm"
-# Guest port to what it is for; the API, kubeconfig hand-over, SSH, metrics.
-PORTS = {6443: "Kubernetes API", 8080: "kubeconfig hand-over", 2222: "SSH", 9100: "metrics"}
+SSH = 2222
 GUEST_SSH = 22
+# The host's port to what it is for. Said only once something listens behind it.
+PORTS = {6443: "Kubernetes API", 8080: "kubeconfig hand-over", SSH: "SSH", 9100: "metrics"}
 NEARBY = 100
 ASK_SECONDS = 5
-POWEROFF_SECONDS = 20
+# Pods have 20 s, the payload and the disks have theirs.
+POWEROFF_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,29 @@ def running() -> Running | None:
 
 
 def choose_ports() -> dict[int, int]:
-    """Guest port to host port: the same number, else the next free one, which is said."""
+    """Guest port to host port: the same number, else the next free one."""
     chosen: dict[int, int] = {}
-    for wanted, purpose in PORTS.items():
-        port = next_free(wanted, set(chosen.values()))
-        note = f"  (port {wanted} is taken)" if port != wanted else ""
-        print(f"  127.0.0.1:{port:<6} {purpose}{note}")
-        chosen[GUEST_SSH if wanted == 2222 else wanted] = port
+    for wanted in PORTS:
+        chosen[guest_port(wanted)] = next_free(wanted, set(chosen.values()))
     return chosen
+
+
+def guest_port(wanted: int) -> int:
+    """The guest's port behind one of PORTS."""
+    return GUEST_SSH if wanted == SSH else wanted
+
+
+def lines_for(listening: set[int], forwards: Mapping[int, int], said: set[int]) -> list[str]:
+    """What to say of ports that listen on the guest and are not among those said, which they are then."""
+    lines = []
+    for wanted, purpose in PORTS.items():
+        guest = guest_port(wanted)
+        if guest not in listening or guest not in forwards or guest in said:
+            continue
+        said.add(guest)
+        note = f"  (port {wanted} is taken)" if forwards[guest] != wanted else ""
+        lines.append(f"dev-vm: {LOOPBACK}:{forwards[guest]:<6} {purpose}{note}")
+    return lines
 
 
 def next_free(wanted: int, taken: set[int]) -> int:
@@ -86,6 +104,7 @@ class Session:
         self.stops = 0
         self._asked = 0.0
         self._known = False
+        self._said: set[int] = set()
 
     def run(self) -> None:
         """Relay keys, hand out the kubeconfig once there is one, and end the machine in order."""
@@ -115,13 +134,12 @@ class Session:
             kubeconfig().unlink(missing_ok=True)
 
     def _fetch_kubeconfig(self) -> None:
-        if (
-            self._known
-            or time.monotonic() < self._asked + ASK_SECONDS
-            or not self.machine.serial.seen(MARKER)
-        ):
+        if time.monotonic() < self._asked + ASK_SECONDS or not self.machine.serial.seen(MARKER):
             return
         self._asked = time.monotonic()
+        self._tell_ports()
+        if self._known:
+            return
         with contextlib.suppress(NotYetError, BuildError):
             text = for_host(self.machine.host.ask("kubeconfig", 1), self.machine.port(6443))
             scratch = FOLDER / ".kubeconfig"
@@ -130,6 +148,16 @@ class Session:
             scratch.write_text(text)
             scratch.rename(kubeconfig())
             self._known = True
+
+    def _tell_ports(self) -> None:
+        """Say which ports something listens behind, each once. The terminal takes lines as they are."""
+        forwards = self.machine.hardware.forwards
+        if len(self._said) == len(forwards):
+            return
+        with contextlib.suppress(NotYetError, BuildError, ValueError):
+            listening = {int(line) for line in self.machine.host.ask("ports", 2).split()}
+            for line in lines_for(listening, forwards, self._said):
+                print(f"\r\n{line}\r")
 
     def _power_off(self) -> None:
         """Ask the guest to end, wait for it, at most until the next Ctrl-C."""
