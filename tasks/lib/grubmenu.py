@@ -26,7 +26,7 @@ Lines = list[str]
 def grub_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
     """grub.cfg (GRUB manual, "Writing full configuration files directly") with isolinux's entries."""
     lines = [f"# {product}", "set gfxpayload=keep", *serial_line(), "set default=0", *starters(entries)]
-    lines += ["", *said([product, "", *titles(entries), "", welcome(entries[0])])]
+    lines += ["", "clear", *said([product, "", *titles(entries), "", welcome(entries[0])])]
     lines += [*countdown(TIMEOUT_SECONDS), *start_at(ESCAPE, entries[0], entries[0].title)]
     lines += block('submenu "Other ways to start" --hotkey=tab', choice(entries))
     return "\n".join(lines) + "\n"
