@@ -1,5 +1,5 @@
 # How is the node? The one place that knows; sourced by the status screen and the consoles' service, which set STATE,
-# and by whoever asks whether an update may stay. Looking costs no fork, except for the space on the data partition.
+# and by whoever asks whether an update may stay. Looking costs no fork.
 
 # milestone_reached NAME: the payload notes what it has reached; only what it has since it was started counts.
 milestone_reached() {
@@ -59,21 +59,10 @@ read_data() {
     case $data_options in
     *,ro,*) DATA_TROUBLE='the data partition is read-only' DATA_KIND='READ-ONLY: nothing can be kept' ;;
     *)
-        look_at_space
-        [ -z "$DATA_FULL" ] || DATA_TROUBLE='the data partition is full' DATA_KIND='FULL: delete images or volumes'
+        # watch-space says so.
+        [ ! -e "$STATE/data-full" ] || DATA_TROUBLE='the data partition is full' DATA_KIND='FULL: delete images or volumes'
         ;;
     esac
-}
-
-# Sets DATA_FULL when less than 1 % of the blocks or of the files is left. At most once a minute: it is a process.
-look_at_space() {
-    read_uptime
-    [ "$NOW" -ge "${SPACE_NEXT:-0}" ] || return 0
-    SPACE_NEXT=$((NOW + 6000)) DATA_FULL=''
-    numbers=$(stat -f -c '%b %a %c %d' "${ROOT:-}/mnt/data" 2>/dev/null) || return 0
-    # shellcheck disable=SC2086 # four numbers
-    set -- $numbers
-    [ "$2" -ge $(($1 / 100)) ] && [ "$4" -ge $(($3 / 100)) ] || DATA_FULL=yes
 }
 
 # In the order in which one thing rests on the other.
