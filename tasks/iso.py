@@ -52,6 +52,7 @@ def medium(provider: str) -> Tree:
     tree.add_file(BOOT.bios, loaders / ISOLINUX / "isolinux.bin")
     tree.add_file("isolinux/ldlinux.c32", loaders / ISOLINUX_MODULES / "ldlinux.c32")
     tree.add_file("isolinux/isolinux.cfg", bootmenu.isolinux_cfg(product_title()))
+    tree.add_file(bootmenu.GREETING, bootmenu.greeting(product_title()))
     return tree
 
 

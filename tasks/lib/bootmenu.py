@@ -7,6 +7,7 @@ from dataclasses import dataclass
 VOLUME_LABEL = "KUBESOLO"
 KERNEL = "/boot/vmlinuz"
 INITRAMFS = "/boot/kubesolo-os.gz"
+GREETING = "isolinux/menu.txt"
 TIMEOUT_SECONDS = 3
 # After this time isolinux starts the first entry, whatever has been typed or has come over the line.
 TOTAL_SECONDS = 25
@@ -41,7 +42,7 @@ def isolinux_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
 
     TIMEOUT ends with the first byte that comes, from a person or from the line; TOTALTIMEOUT does not.
     """
-    lines = ["SERIAL 0 115200 0", *(f"SAY {line}".rstrip() for line in greeting(product, entries))]
+    lines = [f"# {product}", "SERIAL 0 115200 0", f"DISPLAY /{GREETING}"]
     lines += [f"DEFAULT {entries[0].label}", "PROMPT 1", f"TIMEOUT {TIMEOUT_SECONDS * 10}"]
     lines += [f"TOTALTIMEOUT {TOTAL_SECONDS * 10}", f"ONTIMEOUT {entries[0].label}"]
     for entry in entries:
@@ -55,10 +56,13 @@ def isolinux_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
     return "\n".join(lines) + "\n"
 
 
-def greeting(product: str, entries: tuple[Entry, ...]) -> list[str]:
-    """The lines above isolinux's prompt, in CP437, which is plain ASCII here."""
+def greeting(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
+    """The text above isolinux's prompt, in CP437, which is plain ASCII here.
+
+    A file, as the lines of SAY in the configuration do not reach the serial port.
+    """
     width = max(len(entry.label) for entry in entries)
     rows = [f"{entry.label:{width}}   {entry.title}" for entry in entries]
     how = f"Press Enter or wait {TIMEOUT_SECONDS} seconds for {entries[0].label}."
     rest = f"Parameters can follow the name. After {TOTAL_SECONDS} s {entries[0].label} starts in any case."
-    return ["", product, "", *rows, "", how, rest, ""]
+    return "\n".join(["", product, "", *rows, "", how, rest, "", ""])

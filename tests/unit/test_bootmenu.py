@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tasks.lib.bootmenu import ENTRIES, Entry, isolinux_cfg
+from tasks.lib.bootmenu import ENTRIES, Entry, greeting, isolinux_cfg
 from tasks.lib.grubmenu import grub_cfg
 
 LABELS = ["kubesolo", "kubesolo-debug", "kubesolo-shell", "kubesolo-nopersist"]
@@ -53,7 +53,7 @@ def test_what_each_entry_is_for_stands_on_its_command_line() -> None:
 
 
 def test_the_text_above_the_prompt_fits_the_screen() -> None:
-    lines = [line[4:] for line in isolinux_cfg("KubeSolo OS 0.1.0").splitlines() if line.startswith("SAY")]
+    lines = greeting("KubeSolo OS 0.1.0").splitlines()
     assert len(lines) < 24
     assert max(len(line) for line in lines) <= 79
     assert all(any(line.split()[:1] == [label] for line in lines) for label in LABELS)

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from tasks.commands.dev_vm import OPTIONS, boot_parameters, choose_disk
+from tasks.commands.kubeconfig import missing
 from tasks.lib.errors import BuildError
 from tasks.lib.tree import Tree
-from tasks.lib.vm import session
+from tasks.lib.vm import kube, session
 from tasks.lib.vm.disks import write_data_disk
+from tasks.lib.vm.kube import ApiError
 from tasks.lib.vm.media import append_segment, boot_files
 
 DEFAULTS = {str(option["name"]): option["default"] for option in OPTIONS}
@@ -104,3 +106,27 @@ def test_not_an_iso(tmp_path: Path) -> None:
     (tmp_path / "x.iso").write_bytes(bytes(100_000))
     with pytest.raises(BuildError, match=r"x\.iso"):
         boot_files(tmp_path / "x.iso", tmp_path / "out")
+
+
+def test_kubeconfig_is_said_once_the_api_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [BuildError("refused"), ApiError(500, "not yet"), None]
+
+    class Node:
+        def __init__(self, text: str, port: int) -> None:
+            assert (text, port) == ("kubeconfig\n", 6443)
+
+        def request(self, method: str, path: str, timeout: float) -> None:
+            assert (method, path) == ("GET", "/readyz")
+            if answer := answers.pop(0):
+                raise answer
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(kube, "Cluster", Node)
+    with pytest.raises(BuildError, match="no dev-vm runs"):
+        missing()
+    session.record().write_text(json.dumps({"pid": os.getpid(), "api": 6443}))
+    assert missing() == "the node has no kubeconfig"
+    session.kubeconfig().write_text("kubeconfig\n")
+    assert [missing() for _ in range(3)] == ["the node's API does not answer"] * 2 + [""]
