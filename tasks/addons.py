@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tasks.lib import elf, oci, tools
 from tasks.lib.config import load_config
+from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
-from tasks.lib.golang import Program, compile_program
-from tasks.lib.imagenames import VERSIONS, reference, versions
+from tasks.lib.formats import elf, oci
+from tasks.lib.formats.tree import Tree
+from tasks.lib.go.program import Program, compile_program
 from tasks.lib.paths import BUILD, TOP
-from tasks.lib.tree import Tree
+from tasks.lib.release.imagenames import VERSIONS, reference, versions
 from tasks.sources import listing
 
 IMAGES = BUILD / "images"

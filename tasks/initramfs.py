@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tasks import rootfs
-from tasks import sources as source_tasks
+from tasks import rootfs, sources
 from tasks.kernel import Files
-from tasks.lib import cpio, sources, tools
 from tasks.lib.config import load_config
+from tasks.lib.debian import fetch, tools
 from tasks.lib.engine import Build, artifact
-from tasks.lib.packages import add_deb
+from tasks.lib.formats import cpio
+from tasks.lib.formats.packages import add_deb
+from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import BUILD, TOP
 from tasks.lib.process import run
-from tasks.lib.release import digest
-from tasks.lib.tree import Tree
+from tasks.lib.release.manifest import digest
 from tasks.userland import SET
 
 INIT = TOP / "init"
@@ -45,7 +45,7 @@ def write_segment(tree: Tree, out: Path, scratch: Path) -> None:
 def build_drivers(b: Build) -> None:
     """BusyBox, the first device nodes, and the modules that are needed to find and mount the root."""
     packages = Tree()
-    for package, deb in sources.fetch_set(SET, b.progress, b.note):
+    for package, deb in fetch.fetch_set(SET, b.progress, b.note):
         if package.name == "busybox-static":
             add_deb(packages, deb)
     tree = Tree()
@@ -98,7 +98,7 @@ def task_initramfs_drivers() -> dict[str, object]:
         doc="initramfs: BusyBox and storage modules",
         build=build_drivers,
         targets=[DRIVERS],
-        files=[Files(config.kernel.flavour).initramfs_modules, source_tasks.listing(SET)],
+        files=[Files(config.kernel.flavour).initramfs_modules, sources.listing(SET)],
         values={"epoch": config.os.epoch, "flavour": config.kernel.flavour},
         tools=["tools"],
     )

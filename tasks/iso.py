@@ -7,13 +7,24 @@ from pathlib import Path
 
 from tasks import initramfs, rootfs, userland
 from tasks.kernel import Files
-from tasks.lib import bootmenu, fat, grub, grubmenu, iso, tools
+from tasks.lib.boot import grub, grubmenu, menu
 from tasks.lib.config import load_config
+from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
-from tasks.lib.hybrid import make_hybrid
+from tasks.lib.formats import fat, iso9660
+from tasks.lib.formats.hybrid import make_hybrid
+from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import BUILD, OUTPUT
-from tasks.lib.release import ARCHITECTURE, NAME, Part, checksums, digest, file_name, manifest, read_parts
-from tasks.lib.tree import Tree
+from tasks.lib.release.manifest import (
+    ARCHITECTURE,
+    NAME,
+    Part,
+    checksums,
+    digest,
+    file_name,
+    manifest,
+    read_parts,
+)
 from tasks.parts import BOOT_SET, MEDIA, payload_parts
 
 EFI_IMAGE = BUILD / "efi.img"
@@ -22,7 +33,7 @@ MANIFEST = OUTPUT / "manifest.json"
 ISOLINUX = "usr/lib/ISOLINUX"
 ISOLINUX_MODULES = "usr/lib/syslinux/modules/bios"
 ESP_LABEL = "KSOLOEFI"
-BOOT = iso.Boot("isolinux/isolinux.bin", "boot/grub/efi.img")
+BOOT = iso9660.Boot("isolinux/isolinux.bin", "boot/grub/efi.img")
 
 
 def product_title() -> str:
@@ -43,22 +54,22 @@ def medium(provider: str) -> Tree:
     """Everything on the medium."""
     loaders = tools.tree(BOOT_SET)
     tree = Tree()
-    tree.add_file(bootmenu.KERNEL, Files(load_config().kernel.flavour).vmlinuz)
-    tree.add_file(bootmenu.INITRAMFS, initramfs.initramfs(provider))
+    tree.add_file(menu.KERNEL, Files(load_config().kernel.flavour).vmlinuz)
+    tree.add_file(menu.INITRAMFS, initramfs.initramfs(provider))
     for name, image in rootfs.layers(provider).items():
         tree.add_file(f"boot/{name}", image)
     tree.add_file(BOOT.efi, EFI_IMAGE)
     tree.add_file("boot/grub/grub.cfg", grubmenu.grub_cfg(product_title()))
     tree.add_file(BOOT.bios, loaders / ISOLINUX / "isolinux.bin")
     tree.add_file("isolinux/ldlinux.c32", loaders / ISOLINUX_MODULES / "ldlinux.c32")
-    tree.add_file("isolinux/isolinux.cfg", bootmenu.isolinux_cfg(product_title()))
-    tree.add_file(bootmenu.GREETING, bootmenu.greeting(product_title()))
+    tree.add_file("isolinux/isolinux.cfg", menu.isolinux_cfg(product_title()))
+    tree.add_file(menu.GREETING, menu.greeting(product_title()))
     return tree
 
 
 def write_iso(provider: str, out: Path) -> None:
     """Write the hybrid ISO of a payload provider."""
-    layout = iso.write(medium(provider), out, bootmenu.VOLUME_LABEL, BOOT, load_config().os.epoch)
+    layout = iso9660.write(medium(provider), out, menu.VOLUME_LABEL, BOOT, load_config().os.epoch)
     code = (tools.tree(BOOT_SET) / ISOLINUX / "isohdpfx.bin").read_bytes()
     # The initramfs holds the digests of the root's images, so that it stands for the whole product.
     make_hybrid(out, code, layout, bytes.fromhex(digest(initramfs.initramfs(provider))))

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tasks import sources as source_tasks
-from tasks.lib import debs, sources
+from tasks import sources
 from tasks.lib.config import load_config
+from tasks.lib.debian import debs, fetch
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
-from tasks.lib.kconfig import audit, parse_config, read_requirements
-from tasks.lib.kmod import MODULES, tar_modules
+from tasks.lib.formats.tree import Tree
+from tasks.lib.kernel.audit import audit, parse_config, read_requirements
+from tasks.lib.kernel.modules import MODULES, tar_modules
 from tasks.lib.paths import BUILD, TOP
-from tasks.lib.tree import Tree
 
 REQUIREMENTS = TOP / "kernel" / "audit.toml"
 EFI_STUB = b"MZ"
@@ -78,7 +78,7 @@ class Provider:
 
 def build_debian(flavour: str, epoch: int, b: Build) -> None:
     """Take a kernel out of Debian's linux-image package, as it is: signed modules, original configuration."""
-    fetched = sources.fetch_set(f"kernel-{flavour}", b.progress, b.note)
+    fetched = fetch.fetch_set(f"kernel-{flavour}", b.progress, b.note)
     debian_kernel([deb for _, deb in fetched], epoch, b.outs)
 
 
@@ -125,7 +125,7 @@ def place(vmlinuz: bytes, config: bytes, tree: Tree, epoch: int, outs: list[Path
 
 def debian_files(flavour: str) -> list[Path]:
     """The list of the packages in force."""
-    return [source_tasks.listing(f"kernel-{flavour}")]
+    return [sources.listing(f"kernel-{flavour}")]
 
 
 # Who can provide kernels; source (our own configuration) and tinycore are to come.

@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from tasks.kernel import Files
-from tasks.lib import tools
 from tasks.lib.config import load_config
+from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
-from tasks.lib.kmod import MODULES, Kernel, Selection, close, index, with_softdeps
-from tasks.lib.modlist import read_list, select
-from tasks.lib.modreport import read_firmware, report
-from tasks.lib.modstrip import strip_modules
+from tasks.lib.formats.tree import Tree
+from tasks.lib.kernel.lists import read_list, select
+from tasks.lib.kernel.modules import MODULES, Kernel, Selection, close, index, with_softdeps
+from tasks.lib.kernel.report import read_firmware, report
+from tasks.lib.kernel.strip import strip_modules
 from tasks.lib.paths import TOP
-from tasks.lib.tree import Tree
 
 LISTS = TOP / "kernel"
 FIRMWARE = LISTS / "firmware.toml"

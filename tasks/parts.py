@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks import payload, rootfs
-from tasks import sources as source_tasks
-from tasks.lib import elf, sources
+from tasks import payload, rootfs, sources
 from tasks.lib.config import load_config
+from tasks.lib.debian import fetch
+from tasks.lib.debian.licences import package_parts
 from tasks.lib.engine import Build, artifact
-from tasks.lib.gomodules import GO_SUM, module_parts
-from tasks.lib.licences import package_parts
+from tasks.lib.formats import elf
+from tasks.lib.formats.tree import Slice, Tree
+from tasks.lib.go.modules import GO_SUM, module_parts
 from tasks.lib.paths import BUILD
-from tasks.lib.release import parts_text
-from tasks.lib.tree import Slice, Tree
+from tasks.lib.release.manifest import parts_text
 
 MEDIA = BUILD / "media.parts.json"
 # The packages of the boot set whose files are on the media; the others only help to make them.
@@ -34,9 +34,9 @@ def payload_parts(provider: str) -> Path:
 
 def build_media(flavour: str, b: Build) -> None:
     """The packages that the kernel and the boot loaders come from."""
-    kernel = sources.fetch_set(f"kernel-{flavour}", b.progress, b.note)
+    kernel = fetch.fetch_set(f"kernel-{flavour}", b.progress, b.note)
     real = [package.name for package, _ in kernel if package.name.startswith("linux-image-6")]
-    loaders = sources.fetch_set(BOOT_SET, b.progress, b.note)
+    loaders = fetch.fetch_set(BOOT_SET, b.progress, b.note)
     b.out.write_text(parts_text([*package_parts(kernel, real), *package_parts(loaders, LOADERS)]))
 
 
@@ -45,7 +45,7 @@ def build_payload(provider: str, b: Build) -> None:
     programs = []
     for archive in go_archives(provider):
         programs += go_programs(archive, b.scratch)
-    pause = sources.fetch_set(PAUSE_SET, b.progress, b.note) if rootfs.preloaded(provider) else []
+    pause = fetch.fetch_set(PAUSE_SET, b.progress, b.note) if rootfs.preloaded(provider) else []
     names = [package.name for package, _ in pause]
     b.out.write_text(parts_text([*module_parts(programs), *package_parts(pause, names)]))
 
@@ -83,7 +83,7 @@ def task_parts() -> Iterator[dict[str, object]]:
         doc="versions and licences of kernel and boot loaders, for the manifest",
         build=partial(build_media, flavour),
         targets=[MEDIA],
-        files=[source_tasks.listing(f"kernel-{flavour}"), source_tasks.listing(BOOT_SET)],
+        files=[sources.listing(f"kernel-{flavour}"), sources.listing(BOOT_SET)],
         values={"flavour": flavour},
     )
     yield artifact(
@@ -91,6 +91,6 @@ def task_parts() -> Iterator[dict[str, object]]:
         doc="versions and licences of the payload's Go modules, for the manifest",
         build=partial(build_payload, provider),
         targets=[payload_parts(provider)],
-        files=[*go_archives(provider), source_tasks.listing(PAUSE_SET), GO_SUM],
+        files=[*go_archives(provider), sources.listing(PAUSE_SET), GO_SUM],
         values={"provider": provider},
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
-from tasks.lib.golang import Program, compile_program
-from tasks.lib.gopatch import Patch
-from tasks.lib.imagenames import VERSIONS
+from tasks.lib.formats.tree import Tree
+from tasks.lib.go.patch import Patch
+from tasks.lib.go.program import Program, compile_program
 from tasks.lib.paths import BUILD, TOP
-from tasks.lib.tree import Tree
+from tasks.lib.release.imagenames import VERSIONS
 
 MODULE = TOP / "payload"
 STUB = MODULE / "stub" / "kubesolo"

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from tasks import addons, payload, userland
 from tasks.kernel import Files
-from tasks.lib import squashfs
 from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
+from tasks.lib.formats import squashfs
+from tasks.lib.formats.squashfs import Compression
+from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import BUILD, TOP
-from tasks.lib.release import os_release
-from tasks.lib.skeleton import finish, skeleton
-from tasks.lib.squashfs import Compression
-from tasks.lib.tree import Tree
+from tasks.lib.release.manifest import os_release
+from tasks.skeleton import finish, skeleton
 
 OVERLAY_SOURCE = TOP / "overlay"
 IMAGES_FOLDER = "usr/lib/kubesolo-os/images"

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from tasks.lib import sources
 from tasks.lib.config import Config, load_config
+from tasks.lib.debian import fetch
+from tasks.lib.debian.lockfile import Lock, load_lock
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import Lock, load_lock
 from tasks.lib.paths import BUILD
 
 
@@ -21,9 +21,9 @@ def listing(set_name: str) -> Path:
     return BUILD / "sources" / f"{set_name}.json"
 
 
-def fetch(set_name: str, b: Build) -> None:
+def build_listing(set_name: str, b: Build) -> None:
     """Have every package of the set in the cache, and list them."""
-    fetched = sources.fetch_set(set_name, b.progress, b.note)
+    fetched = fetch.fetch_set(set_name, b.progress, b.note)
     records = [asdict(package) for package, _ in fetched]
     b.out.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
@@ -50,7 +50,7 @@ def task_sources() -> Iterator[dict[str, object]]:
         yield artifact(
             f"sources-{name}",
             doc=f"Debian packages: {name} ({len(members)} files, {size:.0f} MB)",
-            build=partial(fetch, name),
+            build=partial(build_listing, name),
             targets=[listing(name)],
             values={"packages": {package.name: package.sha256 for package in members}},
             group="sources",

@@ -9,7 +9,7 @@ from tasks.iso import build_stub_iso, media_files
 from tasks.lib.config import load_config
 from tasks.lib.engine import artifact
 from tasks.lib.paths import BUILD
-from tasks.lib.release import ARCHITECTURE
+from tasks.lib.release.manifest import ARCHITECTURE
 from tasks.parts import BOOT_SET
 
 PROVIDER = "stub"

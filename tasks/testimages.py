@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.lib import elf, oci, tools
 from tasks.lib.config import load_config
+from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
-from tasks.lib.imagenames import reference
+from tasks.lib.formats import elf, oci
+from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import BUILD, TOP
-from tasks.lib.tree import Tree
+from tasks.lib.release.imagenames import reference
 from tasks.sources import listing
 
 NGINX = BUILD / "test-images" / "nginx.tar"

@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import sources as source_tasks
-from tasks.lib import sources
+from tasks import sources
 from tasks.lib.config import load_config
-from tasks.lib.elf import closure
+from tasks.lib.debian import fetch
+from tasks.lib.debian.licences import package_parts
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
-from tasks.lib.licences import package_parts
-from tasks.lib.packages import add_deb
+from tasks.lib.formats.elf import closure
+from tasks.lib.formats.packages import add_deb
+from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import BUILD, TOP
-from tasks.lib.release import parts_text
-from tasks.lib.skeleton import LINKS, skeleton
-from tasks.lib.tree import Tree
+from tasks.lib.release.manifest import parts_text
+from tasks.skeleton import LINKS, skeleton
 
 USERLAND = BUILD / "userland.tar"
 PARTS = BUILD / "userland.parts.json"
@@ -54,7 +54,7 @@ def load_selection(path: Path = SELECTION) -> Selection:
 def build_debian(b: Build) -> None:
     """The userland of provider debian, from locked packages, and the list of those it has files of."""
     everything = skeleton()
-    fetched = sources.fetch_set(SET, b.progress, b.note)
+    fetched = fetch.fetch_set(SET, b.progress, b.note)
     files = {package.name: add_deb(everything, deb) for package, deb in fetched}
     tree = select(everything, load_selection())
     tree.write_tar(b.outs[0], load_config().os.epoch)
@@ -105,7 +105,7 @@ def task_userland() -> dict[str, object]:
         doc="the node's programs and libraries",
         build=PROVIDERS[config.userland.provider],
         targets=[USERLAND, PARTS],
-        files=[SELECTION, source_tasks.listing(SET)],
+        files=[SELECTION, sources.listing(SET)],
         values={"provider": config.userland.provider, "epoch": config.os.epoch},
         group="parts",
     )

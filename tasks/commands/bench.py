@@ -11,7 +11,7 @@ from tasks.lib.bench import boots, builds, cold, report, sizes
 from tasks.lib.bench.host import describe_host
 from tasks.lib.engine.command import Command
 from tasks.lib.errors import BuildError
-from tasks.lib.product import choose_iso
+from tasks.lib.release.product import choose_iso
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
 from tasks.lib.vm.media import boot_files
 

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.bootmenu import DATA, SERIAL_LAST
+from tasks.lib.boot.menu import DATA, SERIAL_LAST
 from tasks.lib.engine.command import Command
 from tasks.lib.errors import BuildError
-from tasks.lib.product import choose_iso
+from tasks.lib.release.product import choose_iso
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware

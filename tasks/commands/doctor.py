@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from doit.cmd_base import Command
 
 from tasks.lib.config import load_config
+from tasks.lib.debian.lockfile import load_lock
+from tasks.lib.debian.mirror import find_mirrors
 from tasks.lib.engine.text import size_text
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import load_lock
-from tasks.lib.mirror import find_mirrors
 from tasks.lib.paths import BUILD, TOP, cache_dir
 
 NEEDED_BYTES = 8_000_000_000

@@ -8,11 +8,11 @@ from typing import Any
 
 from doit.cmd_base import Command
 
-from tasks.lib import lock as locked
 from tasks.lib.config import load_config
+from tasks.lib.debian import lockfile
+from tasks.lib.debian.lockfile import Lock, difference, load_lock, write_text
+from tasks.lib.debian.resolve import resolve
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import Lock, difference, load_lock, write_text
-from tasks.lib.resolve import resolve
 
 DESCRIPTION = """\
 Asks Debian's signed suite, through apt in a private root, which packages versions.toml stands for
@@ -54,7 +54,7 @@ class Plugin(Command):
         if opt_values["check"]:
             print("versions.lock: packages differ" if changes else "versions.lock: only the indexes differ")
             return 1 if changes else 0
-        write_text(locked.LOCK, new.text())
+        write_text(lockfile.LOCK, new.text())
         print(f"versions.lock: {len(new.packages)} packages written")
         return 0
 
@@ -72,7 +72,7 @@ def older(old: Lock | None, new: Lock) -> list[str]:
 
 def previous() -> Lock | None:
     """The lock as it is; None when it is missing, or damaged, which is said."""
-    if not locked.LOCK.exists():
+    if not lockfile.LOCK.exists():
         return None
     try:
         return load_lock()

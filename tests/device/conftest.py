@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import tools
+from tasks.lib.debian import tools
 from tests.device.fakeroot import FakeRoot
 
 DISK_KIB = 8192

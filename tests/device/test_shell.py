@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tasks.lib import tools
+from tasks.lib.debian import tools
 from tasks.lib.paths import TOP
 
 INIT = TOP / "init"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import config, drift, lock, tools
-from tasks.lib.resolve import resolve
+from tasks.lib import config
+from tasks.lib.debian import drift, lockfile, tools
+from tasks.lib.debian.resolve import resolve
 from tests.unit import mirror_server
 from tests.unit.debian_archive import Archive
 from tests.unit.mirror_server import Mirror
@@ -43,7 +44,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBESOLO_OFFLINE", raising=False)
     monkeypatch.setattr(config, "CONFIG", tmp_path / "versions.toml")
-    monkeypatch.setattr(lock, "LOCK", tmp_path / "versions.lock")
+    monkeypatch.setattr(lockfile, "LOCK", tmp_path / "versions.lock")
     monkeypatch.setattr(drift, "STATE", tmp_path / "build" / "drift" / "packages.lock")
     monkeypatch.setattr(drift, "REPORT", tmp_path / "output" / "drift" / "report.json")
     (tmp_path / "versions.toml").write_text(VERSIONS)

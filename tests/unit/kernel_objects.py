@@ -6,7 +6,7 @@ import lzma
 import struct
 from collections.abc import Iterable, Mapping
 
-from tasks.lib.tree import Tree
+from tasks.lib.formats.tree import Tree
 
 RELEASE = "6.12.1-test"
 FOLDER = f"usr/lib/modules/{RELEASE}"

@@ -3,11 +3,12 @@ from pathlib import Path
 import pytest
 
 from tasks import addons, testimages
-from tasks.lib import oci, tools
+from tasks.lib.debian import tools
+from tasks.lib.debian.lockfile import load_lock
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
-from tasks.lib.imagenames import VERSIONS, reference, versions
-from tasks.lib.lock import load_lock
+from tasks.lib.formats import oci
+from tasks.lib.release.imagenames import VERSIONS, reference, versions
 from tests.images.layout import Layout, read_layout
 
 

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from tasks.lib.bootmenu import ENTRIES, Entry, greeting, isolinux_cfg
-from tasks.lib.grubmenu import grub_cfg
+from tasks.lib.boot.grubmenu import grub_cfg
+from tasks.lib.boot.menu import ENTRIES, Entry, greeting, isolinux_cfg
 
 LABELS = ["kubesolo", "kubesolo-debug", "kubesolo-shell", "kubesolo-nopersist"]
 

@@ -4,8 +4,8 @@ from typing import Any
 import yaml
 
 from tasks.addons import COREDNS_SOURCE
-from tasks.lib.imagenames import reference
 from tasks.lib.paths import TOP
+from tasks.lib.release.imagenames import reference
 
 MANIFEST = TOP / "payload" / "manifests" / "coredns.yaml"
 

@@ -6,8 +6,8 @@ import pytest
 from libarchive.entry import ArchiveEntry
 from libarchive.read import memory_reader
 
-from tasks.lib import cpio
-from tasks.lib.tree import Slice, Tree
+from tasks.lib.formats import cpio
+from tasks.lib.formats.tree import Slice, Tree
 
 
 def sample() -> Tree:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import debs
+from tasks.lib.debian import debs
 from tasks.lib.errors import BuildError
 from tests.unit.debian_archive import ar, deb, tar
 

@@ -15,7 +15,8 @@ from doit.control import TaskControl
 from doit.loader import generate_tasks
 from doit.task import Task
 
-from tasks.lib import config, lock, tools
+from tasks.lib import config
+from tasks.lib.debian import lockfile, tools
 from tasks.lib.engine.loader import connect
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.errors import BuildError
@@ -61,7 +62,7 @@ class Sources:
         self._versions.write_text(VERSIONS)
         self._lock.write_text(LOCK)
         monkeypatch.setattr(config, "CONFIG", self._versions)
-        monkeypatch.setattr(lock, "LOCK", self._lock)
+        monkeypatch.setattr(lockfile, "LOCK", self._lock)
         self._before = described(load_tasks())
 
     def stale(self, versions: str = VERSIONS, locked: str = LOCK) -> set[str]:

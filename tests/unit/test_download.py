@@ -13,9 +13,9 @@ import pytest
 import requests
 import urllib3
 
-from tasks.lib.download import GoneError, download, new_session
 from tasks.lib.errors import BuildError
-from tasks.lib.transfer import Policy, Stop, StoppedError, Wanted
+from tasks.lib.net.download import GoneError, download, new_session
+from tasks.lib.net.transfer import Policy, Stop, StoppedError, Wanted
 from tests.unit import mirror_server as server
 from tests.unit.mirror_server import Behaviour, Mirror
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.elf import closure, linking
 from tasks.lib.errors import BuildError
-from tasks.lib.tree import Tree
+from tasks.lib.formats.elf import closure, linking
+from tasks.lib.formats.tree import Tree
 
 FOLDERS = ["usr/lib"]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tasks import payload
-from tasks.lib import golang, gopatch
 from tasks.lib.errors import BuildError
-from tasks.lib.gopatch import Patch
+from tasks.lib.go import patch as gopatch
+from tasks.lib.go import program as golang
+from tasks.lib.go.patch import Patch
 from tasks.lib.process import run
 
 UUID = "github.com/google/uuid"

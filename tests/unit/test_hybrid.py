@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lib.errors import BuildError
-from tasks.lib.hybrid import ESP_TYPE, Layout, make_hybrid
+from tasks.lib.formats.hybrid import ESP_TYPE, Layout, make_hybrid
 
 LAYOUT = Layout(isolinux=400, esp_start=1200, esp_size=5760)
 CODE = b"\xeb\x3c" + b"\x90" * 430

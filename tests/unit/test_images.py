@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import fat, grub, squashfs, tools
+from tasks.lib.boot import grub
+from tasks.lib.boot.grubmenu import grub_early_cfg
+from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
-from tasks.lib.grubmenu import grub_early_cfg
+from tasks.lib.formats import fat, squashfs
+from tasks.lib.formats.squashfs import Compression
+from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
-from tasks.lib.squashfs import Compression
-from tasks.lib.tree import Tree
 
 EPOCH = 1_700_000_000
 QUICK = Compression("zstd", 128, level=3)

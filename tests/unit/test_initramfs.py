@@ -5,9 +5,9 @@ import pytest
 from libarchive.read import file_reader
 
 from tasks import initramfs, rootfs
-from tasks.lib import cpio
 from tasks.lib.engine import Build
-from tasks.lib.tree import Tree
+from tasks.lib.formats import cpio
+from tasks.lib.formats.tree import Tree
 
 
 def images(folder: Path) -> dict[str, Path]:

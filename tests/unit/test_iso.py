@@ -6,12 +6,12 @@ from pathlib import Path
 import pycdlib
 import pytest
 
-from tasks.lib import iso
 from tasks.lib.errors import BuildError
-from tasks.lib.tree import Tree
+from tasks.lib.formats import iso9660
+from tasks.lib.formats.tree import Tree
 
 EPOCH = 1_700_000_000
-BOOT = iso.Boot("isolinux/isolinux.bin", "boot/efi.img")
+BOOT = iso9660.Boot("isolinux/isolinux.bin", "boot/efi.img")
 
 
 def sample() -> Tree:
@@ -39,14 +39,14 @@ def read(image: pycdlib.PyCdlib, **name: str) -> bytes:
 
 
 def test_same_bytes_at_another_time_and_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    iso.write(sample(), tmp_path / "a.iso", "KUBESOLO", BOOT, EPOCH)
+    iso9660.write(sample(), tmp_path / "a.iso", "KUBESOLO", BOOT, EPOCH)
     old = os.umask(0o077)
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
         (tmp_path / "other").mkdir()
         time.sleep(1.1)
-        iso.write(sample(), tmp_path / "other/b.iso", "KUBESOLO", BOOT, EPOCH)
+        iso9660.write(sample(), tmp_path / "other/b.iso", "KUBESOLO", BOOT, EPOCH)
     finally:
         os.umask(old)
         monkeypatch.undo()
@@ -55,7 +55,7 @@ def test_same_bytes_at_another_time_and_place(tmp_path: Path, monkeypatch: pytes
 
 
 def test_names_label_and_content(tmp_path: Path) -> None:
-    iso.write(sample(), tmp_path / "a.iso", "KUBESOLO", BOOT, EPOCH)
+    iso9660.write(sample(), tmp_path / "a.iso", "KUBESOLO", BOOT, EPOCH)
     image = open_iso(tmp_path / "a.iso")
     assert image.pvd.volume_identifier.rstrip() == b"KUBESOLO"
     for name in ("rr_path", "joliet_path"):
@@ -65,7 +65,7 @@ def test_names_label_and_content(tmp_path: Path) -> None:
 
 
 def test_boot_catalog_starts_isolinux_and_the_efi_image(tmp_path: Path) -> None:
-    layout = iso.write(sample(), tmp_path / "a.iso", "KUBESOLO", BOOT, EPOCH)
+    layout = iso9660.write(sample(), tmp_path / "a.iso", "KUBESOLO", BOOT, EPOCH)
     data = (tmp_path / "a.iso").read_bytes()
     record = data[17 * 2048 :]
     assert record[7:39].rstrip(b"\0") == b"EL TORITO SPECIFICATION"
@@ -84,7 +84,7 @@ def test_boot_catalog_starts_isolinux_and_the_efi_image(tmp_path: Path) -> None:
 
 
 def test_only_uefi_is_possible_too(tmp_path: Path) -> None:
-    layout = iso.write(sample(), tmp_path / "a.iso", "KUBESOLO", iso.Boot("", "boot/efi.img"), EPOCH)
+    layout = iso9660.write(sample(), tmp_path / "a.iso", "KUBESOLO", iso9660.Boot("", "boot/efi.img"), EPOCH)
     data = (tmp_path / "a.iso").read_bytes()
     catalog = data[int.from_bytes(data[17 * 2048 + 71 :][:4], "little") * 2048 :]
     assert catalog[1] == 0xEF
@@ -95,4 +95,4 @@ def test_links_are_refused(tmp_path: Path) -> None:
     tree = sample()
     tree.add_symlink("boot/link", "vmlinuz")
     with pytest.raises(BuildError, match="boot/link"):
-        iso.write(tree, tmp_path / "a.iso", "KUBESOLO", BOOT, EPOCH)
+        iso9660.write(tree, tmp_path / "a.iso", "KUBESOLO", BOOT, EPOCH)

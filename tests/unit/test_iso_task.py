@@ -10,11 +10,11 @@ import pytest
 
 from tasks import initramfs, iso, parts, rootfs, userland
 from tasks.kernel import Files
-from tasks.lib import tools
-from tasks.lib.bootmenu import ENTRIES
+from tasks.lib.boot.menu import ENTRIES
+from tasks.lib.debian import tools
 from tasks.lib.engine import Build
 from tasks.lib.process import run
-from tasks.lib.release import Part, parts_text
+from tasks.lib.release.manifest import Part, parts_text
 
 NAME = "kubesolo-os-0.0.0-amd64.iso"
 

@@ -5,7 +5,7 @@ import pytest
 
 from tasks.kernel import REQUIREMENTS
 from tasks.lib.errors import BuildError
-from tasks.lib.kconfig import Report, audit, parse_config, read_requirements
+from tasks.lib.kernel.audit import Report, audit, parse_config, read_requirements
 
 CONFIG = """
 CONFIG_INET=y

@@ -9,9 +9,9 @@ from tasks import kernel as kernel_task
 from tasks.kernel import Files, build_audit, place, provider
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
-from tasks.lib.kmod import Kernel, tar_modules
+from tasks.lib.formats.tree import Tree
+from tasks.lib.kernel.modules import Kernel, tar_modules
 from tasks.lib.paths import TOP
-from tasks.lib.tree import Tree
 from tasks.modules import Programs, build_modules, choose_modules
 from tests.unit.kernel_objects import CONFIG, FOLDER, RELEASE, kernel_tree
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import tools
+from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
-from tasks.lib.kmod import (
+from tasks.lib.kernel.modules import (
     Kernel,
     Selection,
     close,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tasks import addons, payload
-from tasks.lib import golang, tools
+from tasks.lib.debian import tools
+from tasks.lib.go import program
 from tasks.lib.paths import TOP
 from tasks.lib.process import environment
 
@@ -75,8 +76,8 @@ def test_modules_stay_small() -> None:
 def test_gofmt(module: Path) -> None:
     files = [path for path in module.rglob("*.go") if "testdata" not in path.parts]
     assert files
-    gofmt: list[str | Path] = [golang.command(), "run", "cmd/gofmt", "-l", *files]
-    env = environment(golang.go_environment(module))
+    gofmt: list[str | Path] = [program.command(), "run", "cmd/gofmt", "-l", *files]
+    env = environment(program.go_environment(module))
     assert check(gofmt, cwd=module, env=env) == ""
 
 
@@ -84,5 +85,5 @@ def test_gofmt(module: Path) -> None:
 @pytest.mark.parametrize("module", GO_MODULES, ids=lambda module: module.name)
 def test_go_vet(module: Path, tmp_path: Path) -> None:
     """With the toolchain and flags of the build, so that its compiled packages are used."""
-    go, flags, env = golang.flags(module, GO_MODULES[module], tmp_path)
+    go, flags, env = program.flags(module, GO_MODULES[module], tmp_path)
     check([go, "vet", *flags, "./..."], cwd=module, env=environment(env))

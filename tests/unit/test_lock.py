@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tasks.commands.lock import Plugin
-from tasks.lib import lock as locked
 from tasks.lib.config import load_config
+from tasks.lib.debian import lockfile
+from tasks.lib.debian.lockfile import Index, Lock, Package, difference, load_lock, overlaid, parse
+from tasks.lib.debian.resolve import resolve
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import Index, Lock, Package, difference, load_lock, overlaid, parse
-from tasks.lib.resolve import resolve
 from tests.unit.debian_archive import Archive
 
 
@@ -43,10 +43,10 @@ def test_twice_against_the_same_index_changes_nothing(
     archive: Archive, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run() == 0
-    before = locked.LOCK.read_bytes(), locked.LOCK.stat().st_mtime_ns
+    before = lockfile.LOCK.read_bytes(), lockfile.LOCK.stat().st_mtime_ns
     capsys.readouterr()
     assert run() == 0
-    assert (locked.LOCK.read_bytes(), locked.LOCK.stat().st_mtime_ns) == before
+    assert (lockfile.LOCK.read_bytes(), lockfile.LOCK.stat().st_mtime_ns) == before
     assert "nothing changed" in capsys.readouterr().out
 
 
@@ -54,12 +54,12 @@ def test_another_cache_and_another_mirror_give_the_same_bytes(
     archive: Archive, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run()
-    before = locked.LOCK.read_bytes()
-    locked.LOCK.unlink()
+    before = lockfile.LOCK.read_bytes()
+    lockfile.LOCK.unlink()
     monkeypatch.setenv("XDG_CACHE_HOME", str(checkout / "other cache"))
     monkeypatch.setenv("KUBESOLO_MIRROR", f"http://127.0.0.1:9/debian {archive.mirror.address}/debian/")
     run()
-    assert locked.LOCK.read_bytes() == before
+    assert lockfile.LOCK.read_bytes() == before
 
 
 def test_what_changed_is_said(archive: Archive, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,10 +67,10 @@ def test_what_changed_is_said(archive: Archive, checkout: Path, capsys: pytest.C
     archive.add("program", "2.0", depends="library, addition")
     archive.add("addition", "0.1")
     archive.publish(date="Sun, 15 Nov 2026 08:00:00 UTC")
-    before = locked.LOCK.read_bytes()
+    before = lockfile.LOCK.read_bytes()
     capsys.readouterr()
     assert run("--check") == 1
-    assert locked.LOCK.read_bytes() == before
+    assert lockfile.LOCK.read_bytes() == before
     assert run() == 0
     said = capsys.readouterr().out
     for line in ("+ addition 0.1", "program 1.0 → 2.0", "set userland: + addition", "15 Nov 2026"):
@@ -115,7 +115,7 @@ def test_an_index_that_is_not_signed_by_the_archive_is_refused(
         files[packages] = files[packages].replace(b"Version: 1.0", b"Version: 9.0")
     with pytest.raises(BuildError, match="no mirror has the signed suite"):
         run()
-    assert not locked.LOCK.exists()
+    assert not lockfile.LOCK.exists()
 
 
 def test_a_package_that_does_not_exist(archive: Archive, checkout: Path) -> None:
@@ -138,7 +138,7 @@ def test_no_keyring(archive: Archive, checkout: Path, monkeypatch: pytest.Monkey
     with pytest.raises(BuildError, match=r"/nonexistent/keyring\.gpg: not found"):
         run()
     monkeypatch.delenv("KUBESOLO_KEYRING")
-    monkeypatch.setattr("tasks.lib.aptroot.KEYRINGS", ())
+    monkeypatch.setattr("tasks.lib.debian.aptroot.KEYRINGS", ())
     with pytest.raises(BuildError, match="keyring of the Debian archive: not found") as caught:
         run()
     assert "apt-get install debian-archive-keyring" in caught.value.hint
@@ -163,7 +163,7 @@ def test_arguments_are_refused(checkout: Path) -> None:
 
 
 def test_a_damaged_lock_is_replaced(archive: Archive, checkout: Path) -> None:
-    locked.LOCK.write_text('{"format": 1,')
+    lockfile.LOCK.write_text('{"format": 1,')
     assert run() == 0
     assert load_lock().suite == "trixie"
 
@@ -250,11 +250,11 @@ def test_the_project_s_own_lock_fits_its_versions_and_loads_at_once() -> None:
     for name, wanted in config.packages.items():
         assert set(wanted.names) <= set(lock.sets[name])
     assert lock.suite == config.debian.suite
-    assert parse(lock.text(), locked.LOCK) == lock
-    assert locked.LOCK.read_text() == lock.text()
+    assert parse(lock.text(), lockfile.LOCK) == lock
+    assert lockfile.LOCK.read_text() == lock.text()
     assert "127.0.0.1" not in lock.text()
-    assert json.loads(lock.text())["format"] == locked.FORMAT
-    locked.read_lock.cache_clear()
+    assert json.loads(lock.text())["format"] == lockfile.FORMAT
+    lockfile.read_lock.cache_clear()
     started = time.perf_counter()
     load_lock()
     assert time.perf_counter() - started < 0.05  # some ms; the bound allows for a busy machine
@@ -262,4 +262,4 @@ def test_the_project_s_own_lock_fits_its_versions_and_loads_at_once() -> None:
 
 def test_resolving_does_not_touch_the_project(archive: Archive, checkout: Path) -> None:
     resolve(load_config())
-    assert not locked.LOCK.exists()
+    assert not lockfile.LOCK.exists()

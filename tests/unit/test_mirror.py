@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import mirror
+from tasks.lib.debian import mirror
+from tasks.lib.debian.mirror import Mirrors, apt_proxies, find_mirrors
 from tasks.lib.errors import BuildError
-from tasks.lib.mirror import Mirrors, apt_proxies, find_mirrors
 
 MIRROR = "http://mirror.example/debian"
 SECURITY = "http://security.example/debian-security"

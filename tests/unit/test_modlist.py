@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from tasks.lib.errors import BuildError
-from tasks.lib.kmod import Kernel
-from tasks.lib.modlist import read_list, select
+from tasks.lib.kernel.lists import read_list, select
+from tasks.lib.kernel.modules import Kernel
 from tests.unit.kernel_objects import kernel_tree
 
 

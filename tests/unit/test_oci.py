@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.lib import oci
 from tasks.lib.errors import BuildError
-from tasks.lib.tree import Tree
+from tasks.lib.formats import oci
+from tasks.lib.formats.tree import Tree
 from tests.images.layout import Layout, read_layout
 
 EPOCH = 1_795_219_200

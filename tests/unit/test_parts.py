@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import gomodules
 from tasks.lib.errors import BuildError
-from tasks.lib.gomodules import UNKNOWN, classify, folder, licence, linked, module_parts
-from tasks.lib.tree import Tree
+from tasks.lib.formats.tree import Tree
+from tasks.lib.go import modules
+from tasks.lib.go.modules import UNKNOWN, classify, folder, licence, linked, module_parts
 from tasks.parts import go_programs
 
 VERSION_TEXT = """\
@@ -55,7 +55,7 @@ def test_licences_are_recognised_by_their_sentences(text: str, expected: set[str
 
 
 def test_the_licence_of_a_module_may_lie_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gomodules, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(modules, "cache_dir", lambda: tmp_path)
     place = folder("github.com/Azure/go-ansiterm", "v0.0.1")
     assert place == tmp_path / "go/mod/github.com/!azure/go-ansiterm@v0.0.1"
     place.mkdir(parents=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tasks import payload
-from tasks.lib import golang
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
+from tasks.lib.formats.tree import Tree
+from tasks.lib.go import program
 from tasks.lib.process import run
-from tasks.lib.tree import Tree
 
 PROGRAM = "package main\n\nfunc main() {}\n"
 
@@ -57,29 +57,29 @@ def test_stub_reaches_its_milestones_and_stops_when_asked(tmp_path: Path) -> Non
 def test_compile_error_names_the_line(tmp_path: Path) -> None:
     broken = module(tmp_path, "package main\n\nfunc main() { nonsense() }\n")
     with pytest.raises(BuildError, match=r"main\.go:3:15: undefined: nonsense"):
-        golang.compile_program(broken, golang.Program(), tmp_path / "out")
+        program.compile_program(broken, program.Program(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_missing_module_without_network_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(golang.OFFLINE, "1")
+    monkeypatch.setenv(program.OFFLINE, "1")
     path = "example.com/nowhere"
     source = f'package main\n\nimport _ "{path}"\n\nfunc main() {{}}\n'
     wanting = module(tmp_path, source, f"module x\n\ngo 1.26.8\n\nrequire {path} v1.0.0\n")
     (tmp_path / "go.sum").write_text(f"{path} v1.0.0 h1:{'A' * 43}=\n{path} v1.0.0/go.mod h1:{'A' * 43}=\n")
     with pytest.raises(BuildError, match="module proxy can not be reached"):
-        golang.compile_program(wanting, golang.Program(), tmp_path / "out")
+        program.compile_program(wanting, program.Program(), tmp_path / "out")
 
 
 def test_go_version_must_be_exact(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="names no exact Go version"):
-        golang.toolchain(module(tmp_path, go_mod="module x\n\ngo 1.26\n"))
+        program.toolchain(module(tmp_path, go_mod="module x\n\ngo 1.26\n"))
 
 
 def test_hosts_go_settings_do_not_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GOFLAGS", "GOEXPERIMENT", "GOTOOLCHAIN", "GOWORK"):
         monkeypatch.setenv(name, "of-the-host")
-    assert "of-the-host" not in golang.go_environment(module(tmp_path)).values()
+    assert "of-the-host" not in program.go_environment(module(tmp_path)).values()
 
 
 def test_versions_agree() -> None:
@@ -92,7 +92,7 @@ def test_versions_agree() -> None:
 @pytest.mark.timeout(1800)
 def test_go_packages(tmp_path: Path) -> None:
     """The payload's own tests, with the flags of the build, so that its compiled packages are used."""
-    go, flags, env = golang.flags(payload.MODULE, payload.KUBESOLO, tmp_path)
+    go, flags, env = program.flags(payload.MODULE, payload.KUBESOLO, tmp_path)
     run(
         [go, "test", *flags, "./..."],
         cwd=payload.MODULE,

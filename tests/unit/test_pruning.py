@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import pruning
 from tasks.lib.errors import BuildError
-from tasks.lib.golang import Program, command, compile_program, go_environment
+from tasks.lib.go import toolchain
+from tasks.lib.go.program import Program, command, compile_program, go_environment
 
 CALL = "if method := ptr.MethodByName(fieldName); method.IsValid() {"
 GO = """package main
@@ -31,7 +31,7 @@ func main() {
 
 
 def test_the_call_becomes_indirect() -> None:
-    changed = pruning.change(f"package template\n{CALL}\n")
+    changed = toolchain.change(f"package template\n{CALL}\n")
     assert "if method := methodByName(ptr, fieldName); method.IsValid() {" in changed
     assert changed.endswith("var methodByName = reflect.Value.MethodByName\n")
 
@@ -39,7 +39,7 @@ def test_the_call_becomes_indirect() -> None:
 @pytest.mark.parametrize("source", ["", CALL * 2, CALL + "x.MethodByName(other)", "ptr.MethodByName(name)"])
 def test_another_text_template_stops_the_build(source: str) -> None:
     with pytest.raises(BuildError, match="exactly once"):
-        pruning.change(source)
+        toolchain.change(source)
 
 
 def test_methods_that_nothing_calls_are_left_out(tmp_path: Path) -> None:

@@ -3,11 +3,19 @@ from pathlib import Path
 
 import pytest
 
+from tasks.lib.debian.licences import UNKNOWN, package_parts, summary
+from tasks.lib.debian.lockfile import Package
 from tasks.lib.errors import BuildError
-from tasks.lib.licences import UNKNOWN, package_parts, summary
-from tasks.lib.lock import Package
 from tasks.lib.process import run
-from tasks.lib.release import Part, checksums, file_name, manifest, os_release, parts_text, read_parts
+from tasks.lib.release.manifest import (
+    Part,
+    checksums,
+    file_name,
+    manifest,
+    os_release,
+    parts_text,
+    read_parts,
+)
 from tests.unit.test_userland import make_deb, member
 
 EPOCH = 1_700_000_000

@@ -4,11 +4,11 @@ import pytest
 
 from tasks import payload, rootfs, userland
 from tasks.kernel import Files
-from tasks.lib import tools
+from tasks.lib.debian import tools
 from tasks.lib.engine import Build
+from tasks.lib.formats.squashfs import Compression
+from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
-from tasks.lib.squashfs import Compression
-from tasks.lib.tree import Tree
 
 RELEASE = "6.12.1-amd64"
 

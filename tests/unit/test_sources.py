@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from tasks import sources as sources_tasks
-from tasks.lib import cache, drift, sources, transfer
 from tasks.lib.config import load_config
+from tasks.lib.debian import drift, fetch
+from tasks.lib.debian.lockfile import Package, load_lock, write_text
+from tasks.lib.debian.resolve import resolve
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import Package, load_lock, write_text
+from tasks.lib.net import cache, transfer
 from tasks.lib.paths import TOP, cache_dir
-from tasks.lib.resolve import resolve
 from tests.unit import mirror_server
 from tests.unit.debian_archive import Archive
 
@@ -47,50 +48,50 @@ def vanish(archive: Archive, name: str, **newer: str) -> None:
 
 def test_a_set_is_fetched_once(locked: Archive) -> None:
     told: list[tuple[float, float, str]] = []
-    fetched = sources.fetch_set("userland", lambda *progress: told.append(progress))
+    fetched = fetch.fetch_set("userland", lambda *progress: told.append(progress))
     assert [package.name for package, _ in fetched] == ["library", "program"]
     total = sum(package.size for package, _ in fetched)
     assert told[-1] == (total, total, "B")
     assert all(path.stat().st_size == package.size for package, path in fetched)
     assert len(locked.mirror.requests) == 2
-    assert sources.fetch_set("userland") == fetched
+    assert fetch.fetch_set("userland") == fetched
     assert len(locked.mirror.requests) == 2
 
 
 def test_everything_cached_and_no_network(locked: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources.fetch_set("userland")
+    fetch.fetch_set("userland")
     monkeypatch.setenv("KUBESOLO_MIRROR", "http://127.0.0.1:9/debian")
-    sources.fetch_set("userland")
+    fetch.fetch_set("userland")
     monkeypatch.setenv("KUBESOLO_OFFLINE", "1")
-    sources.fetch_set("userland")
+    fetch.fetch_set("userland")
     with pytest.raises(
         BuildError, match=r"kernel.*\.deb is not in the cache, and the network is not to be used"
     ):
-        sources.fetch_set("kernel")
+        fetch.fetch_set("kernel")
 
 
 def test_offline_sends_nothing(locked: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBESOLO_OFFLINE", "1")
     with pytest.raises(BuildError, match="network is not to be used"):
-        sources.fetch_set("userland")
+        fetch.fetch_set("userland")
     assert locked.mirror.requests == []
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", None])
 def test_a_damaged_object_is_fetched_again(locked: Archive, damage: bytes | None) -> None:
-    path = sources.fetch(program())
+    path = fetch.fetch(program())
     content = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(damage if damage is not None else bytes(reversed(content)))
     cache.verified.clear()  # as in the next run
-    assert sources.fetch(program()).read_bytes() == content
+    assert fetch.fetch(program()).read_bytes() == content
 
 
 def test_wrong_bytes_leave_no_file_behind(locked: Archive, checkout: Path) -> None:
     path = f"/debian/{program().path}"
     locked.mirror.files[path] = bytes(program().size)
     with pytest.raises(BuildError, match=f"{program().file}.*expected SHA-256 {program().sha256}, found"):
-        sources.fetch(program())
+        fetch.fetch(program())
     left = [
         found for found in (checkout / "cache").rglob("*") if found.is_file() and "apt" not in found.parts
     ]
@@ -103,14 +104,14 @@ def test_one_failure_ends_the_batch(locked: Archive) -> None:
     locked.mirror.scripts[f"/debian-security/{library.path}"] = [mirror_server.stalled]
     started = time.monotonic()
     with pytest.raises(BuildError, match=r"program_1\.0_amd64\.deb: .*403"):
-        sources.fetch_set("userland")
+        fetch.fetch_set("userland")
     assert time.monotonic() - started < 1
 
 
 def fetch_elsewhere(results: multiprocessing.Queue[str]) -> None:
     notes: list[str] = []
     cache.verified.clear()
-    results.put(f"{sources.fetch(program(), note=notes.append)} {notes}")
+    results.put(f"{fetch.fetch(program(), note=notes.append)} {notes}")
 
 
 def test_two_processes_download_an_object_once(locked: Archive) -> None:
@@ -141,7 +142,7 @@ def test_a_killed_download_is_resumed(locked: Archive) -> None:
     partial.parent.mkdir(parents=True)
     partial.write_bytes(whole[:100])
     told: list[float] = []
-    sources.fetch(program(), lambda done, total, unit: told.append(done))
+    fetch.fetch(program(), lambda done, total, unit: told.append(done))
     assert locked.mirror.requests == [(f"/debian/{program().path}", "bytes=100-")]
     assert told[-1] == program().size
     assert not partial.exists()
@@ -172,7 +173,7 @@ def test_drift_is_allowed_loudly(locked: Archive, checkout: Path) -> None:
     locked.publish()
     notes: list[str] = []
     before = (checkout / "versions.lock").read_bytes()
-    fetched = sources.fetch_set("userland", note=notes.append)
+    fetched = fetch.fetch_set("userland", note=notes.append)
     assert [(package.name, package.version) for package, _ in fetched] == [
         ("addition", "0.1"), ("library", "1.1"), ("program", "2.0"),
     ]  # fmt: skip
@@ -183,9 +184,9 @@ def test_drift_is_allowed_loudly(locked: Archive, checkout: Path) -> None:
     assert "program 1.0 → 2.0" in report["changes"]
     assert (checkout / "versions.lock").read_bytes() == before
     # In force from now on, for every set, without asking again.
-    assert {package.version for package in sources.packages("lone")} == {"2.0"}
+    assert {package.version for package in fetch.packages("lone")} == {"2.0"}
     requests = len(locked.mirror.requests)
-    assert sources.fetch_set("userland", note=notes.append) == fetched
+    assert fetch.fetch_set("userland", note=notes.append) == fetched
     assert (len(locked.mirror.requests), len(notes)) == (requests, 1)
 
 
@@ -194,25 +195,25 @@ def test_a_drifted_kernel_has_another_name(locked: Archive) -> None:
     vanish(locked, "kernel", version="6.2", depends="kernel-6.2, library", source="linux")
     locked.add("kernel-6.2", "6.2", source="linux")
     locked.publish()
-    names = [package.name for package, _ in sources.fetch_set("kernel", note=lambda text: None)]
+    names = [package.name for package, _ in fetch.fetch_set("kernel", note=lambda text: None)]
     assert names == ["kernel", "kernel-6.2"]
 
 
 def test_a_new_lock_ends_the_drift(locked: Archive, checkout: Path) -> None:
     vanish(locked, "program", version="2.0")
-    sources.fetch_set("userland", note=lambda text: None)
+    fetch.fetch_set("userland", note=lambda text: None)
     locked.add("program", "3.0")
     locked.publish()
     write_text(checkout / "versions.lock", resolve(load_config()).text())
-    assert sources.packages("lone")[0].version == "3.0"
+    assert fetch.packages("lone")[0].version == "3.0"
 
 
 def test_a_damaged_record_of_drift_is_found_out_anew(locked: Archive) -> None:
     vanish(locked, "program", version="2.0")
-    sources.fetch_set("lone", note=lambda text: None)
+    fetch.fetch_set("lone", note=lambda text: None)
     drift.STATE.write_text(drift.STATE.read_text()[:200])
-    assert sources.packages("lone")[0].version == "1.0"
-    assert sources.fetch_set("lone", note=lambda text: None)[0][0].version == "2.0"
+    assert fetch.packages("lone")[0].version == "1.0"
+    assert fetch.fetch_set("lone", note=lambda text: None)[0][0].version == "2.0"
 
 
 def test_drift_is_forbidden(locked: Archive, checkout: Path) -> None:
@@ -220,7 +221,7 @@ def test_drift_is_forbidden(locked: Archive, checkout: Path) -> None:
     text = (checkout / "versions.toml").read_text()
     (checkout / "versions.toml").write_text(text.replace('drift = "allow"', 'drift = "forbid"'))
     with pytest.raises(BuildError, match=r"program_1\.0_amd64\.deb has gone .* drift is forbidden") as caught:
-        sources.fetch_set("userland")
+        fetch.fetch_set("userland")
     assert "./doit lock" in caught.value.hint
     assert not drift.STATE.exists()
     assert not drift.REPORT.exists()
@@ -234,26 +235,26 @@ def test_snapshots_are_asked_before_drifting(locked: Archive, checkout: Path) ->
     text = (checkout / "versions.toml").read_text()
     address = f"{locked.mirror.address}/snapshot/"
     (checkout / "versions.toml").write_text(text.replace("drift", f'snapshots = ["{address}"]\ndrift'))
-    assert sources.fetch(program()).stat().st_size == program().size
+    assert fetch.fetch(program()).stat().st_size == program().size
     assert not drift.STATE.exists()
 
 
 def test_a_mirror_that_lacks_what_its_index_names(locked: Archive) -> None:
     del locked.mirror.files[f"/debian/{program().path}"]
     with pytest.raises(BuildError, match="is in the signed index, but no mirror has it"):
-        sources.fetch_set("userland")
+        fetch.fetch_set("userland")
 
 
 def test_a_replacement_must_be_signed(locked: Archive) -> None:
     vanish(locked, "program", version="2.0")
     locked.publish(key=locked.rsop("generate-key", "--no-armor", "someone else"))
     with pytest.raises(BuildError, match="what replaces it is not known: no mirror has the signed suite"):
-        sources.fetch_set("userland")
+        fetch.fetch_set("userland")
 
 
 def test_the_listing_that_other_tasks_depend_on(locked: Archive, checkout: Path) -> None:
     notes: list[Callable[[str], None]] = []
-    sources_tasks.fetch("userland", Build(outs=[checkout / "listing"], scratch=checkout))
+    sources_tasks.build_listing("userland", Build(outs=[checkout / "listing"], scratch=checkout))
     records = json.loads((checkout / "listing").read_text())
     assert [record["name"] for record in records] == ["library", "program"]
     assert notes == []

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import cache, tools
 from tasks.lib.config import load_config
+from tasks.lib.debian import tools
+from tasks.lib.debian.lockfile import Package, load_lock, write_text
+from tasks.lib.debian.resolve import resolve
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import Package, load_lock, write_text
+from tasks.lib.net import cache
 from tasks.lib.paths import TOP, cache_dir
-from tasks.lib.resolve import resolve
 from tests.unit.debian_archive import Archive
 from tests.unit.mirror_server import Answer
 
@@ -41,11 +42,12 @@ def locked(archive: Archive, checkout: Path) -> Archive:
 FULL_DISK = """
 import sys
 from pathlib import Path
-from tasks.lib import config, lock, drift, resolve, sources, tools
+from tasks.lib import config
+from tasks.lib.debian import drift, fetch, lockfile, resolve, tools
 from tasks.lib.errors import BuildError
 
 disk, checkout = map(Path, sys.argv[1:])
-config.CONFIG, lock.LOCK = checkout / "versions.toml", disk / "versions.lock"
+config.CONFIG, lockfile.LOCK = checkout / "versions.toml", disk / "versions.lock"
 drift.STATE = checkout / "drift.lock"
 
 def fill(room):
@@ -59,15 +61,15 @@ def fill(room):
         stream.truncate(max(0, stream.tell() - room))
 
 def relock():
-    lock.write_text(lock.LOCK, resolve.resolve(config.load_config()).text())
+    lockfile.write_text(lockfile.LOCK, resolve.resolve(config.load_config()).text())
 
-def fetch():
-    sources.fetch_set("userland")
+def get():
+    fetch.fetch_set("userland")
 
 def tree():
     tools.tree("userland")
 
-for work, room in ((relock, 0), (relock, 40960), (fetch, 0), (fetch, 200_000), (tree, 0), (tree, 200_000)):
+for work, room in ((relock, 0), (relock, 40960), (get, 0), (get, 200_000), (tree, 0), (tree, 200_000)):
     fill(room)
     try:
         work()
@@ -77,9 +79,9 @@ for work, room in ((relock, 0), (relock, 40960), (fetch, 0), (fetch, 200_000), (
     left = [*disk.glob("kubesolo-os/partial/*"), *disk.glob("kubesolo-os/tools/.*"), *disk.glob(".versions*")]
     print("left:", left) if left else None
     (disk / "filler").unlink()
-    if work is not fetch:
+    if work is not get:
         work()
-sources.fetch_set("userland")
+fetch.fetch_set("userland")
 print("end")
 """
 
@@ -101,7 +103,7 @@ def test_a_full_disk(locked: Archive, checkout: Path) -> None:
     attempts = [line for line in lines if " worked" in line or " refused: " in line]
     assert len(attempts) == 6
     refused = [line for line in attempts if " refused: " in line]
-    assert {"relock 0", "fetch 0", "tree 0"} <= {" ".join(line.split()[:2]) for line in refused}
+    assert {"relock 0", "get 0", "tree 0"} <= {" ".join(line.split()[:2]) for line in refused}
     assert all("No space left on device" in line for line in refused), refused
     assert [line for line in lines if line.startswith("left:")] == []
 

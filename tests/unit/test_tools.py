@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import debs, process, tools
+from tasks.lib import process
 from tasks.lib.config import load_config
+from tasks.lib.debian import debs, tools
+from tasks.lib.debian.lockfile import write_text
+from tasks.lib.debian.resolve import resolve
 from tasks.lib.errors import BuildError
-from tasks.lib.lock import write_text
 from tasks.lib.paths import cache_dir
-from tasks.lib.resolve import resolve
 from tests.unit.debian_archive import Archive
 
 

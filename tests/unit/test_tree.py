@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lib.errors import BuildError
-from tasks.lib.tree import Tree
+from tasks.lib.formats.tree import Tree
 
 EPOCH = 1_700_000_000
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tasks.lib.errors import BuildError
-from tasks.lib.packages import add_deb
+from tasks.lib.formats.packages import add_deb
+from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import TOP
-from tasks.lib.skeleton import skeleton
-from tasks.lib.tree import Tree
+from tasks.skeleton import skeleton
 from tasks.userland import BUNDLE, SELECTION, Selection, load_selection, select
 
 

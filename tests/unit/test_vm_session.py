@@ -11,7 +11,7 @@ import pytest
 from tasks.commands.dev_vm import OPTIONS, boot_parameters, choose_disk
 from tasks.commands.kubeconfig import missing
 from tasks.lib.errors import BuildError
-from tasks.lib.tree import Tree
+from tasks.lib.formats.tree import Tree
 from tasks.lib.vm import kube, session
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.kube import ApiError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lib.paths import BUILD
-from tasks.lib.product import iso_path
+from tasks.lib.release.product import iso_path
 from tasks.lib.vm.accel import Acceleration, acceleration
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine

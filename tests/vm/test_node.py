@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tasks.lib.tree import Tree
+from tasks.lib.formats.tree import Tree
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import LOOPBACK, Hardware
 from tasks.lib.vm.kube import Cluster, Object, condition

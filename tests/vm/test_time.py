@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import cpio, tools
-from tasks.lib.bootmenu import DATA, SERIAL_LAST
+from tasks.lib.boot.menu import DATA, SERIAL_LAST
+from tasks.lib.debian import tools
+from tasks.lib.formats import cpio
+from tasks.lib.formats.tree import Tree
 from tasks.lib.process import die_with_parent
-from tasks.lib.tree import Tree
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import LOOPBACK, Hardware
 from tasks.lib.vm.kube import Cluster, condition

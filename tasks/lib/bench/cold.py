@@ -14,7 +14,7 @@ from tasks.lib.bench.builds import clone
 from tasks.lib.bench.graph import longest_chain, read_rules
 from tasks.lib.bench.report import table
 from tasks.lib.engine.database import Database
-from tasks.lib.golang import build_command
+from tasks.lib.go.program import build_command
 from tasks.lib.paths import cache_dir
 from tasks.lib.process import run
 from tasks.payload import COMMAND, HELPERS, KUBESOLO

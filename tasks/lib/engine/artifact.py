@@ -54,7 +54,7 @@ def artifact(
     build: module-level function (or functools.partial of one) that writes `b.outs`.
     files, trees: input files and folders; the target of another task makes that task run first.
     values: parameters that the recipe uses, keys of versions.toml or lock entries: JSON values.
-    tools: names of tool sets (tasks.lib.tools).
+    tools: names of tool sets (tasks.lib.debian.tools).
     group: heading in `./doit list`, one of GROUPS.
 
     Raises BuildError when values are not JSON, the group is unknown, no target is given or the recipe is a

@@ -14,7 +14,7 @@ from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 
 # Recipes may look into these when the task declares what it uses of them as values or tools; the last two
-# hold what tasks.lib.drift replaced.
+# hold what tasks.lib.debian.drift replaced.
 VERSIONS = ("versions.toml", "versions.lock", "build/drift", "output/drift")
 EVENTS = ("open", "os.listdir", "os.scandir")
 

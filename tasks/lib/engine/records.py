@@ -126,7 +126,7 @@ class Records(Dependency):
 
     def _tool_digest(self, name: str) -> str:
         if name not in self._tools:
-            self._tools[name] = importlib.import_module("tasks.lib.tools").digest(name)
+            self._tools[name] = importlib.import_module("tasks.lib.debian.tools").digest(name)
         return self._tools[name]
 
     def changes(self, spec: Artifact, now: State) -> Iterator[Change]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tasks.lib import process, tools
-from tasks.lib.tree import Tree
+from tasks.lib import process
+from tasks.lib.debian import tools
+from tasks.lib.formats.tree import Tree
 
 DATA_LABEL = "KSOLODATA"
 MIB = 1 << 20

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pycdlib
 
-from tasks.lib.bootmenu import INITRAMFS, KERNEL
+from tasks.lib.boot.menu import INITRAMFS, KERNEL
 from tasks.lib.errors import BuildError
 
 

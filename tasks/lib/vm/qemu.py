@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tasks.lib import tools
+from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 
 SET = "qemu"

@@ -1,0 +1,1 @@
+"""The boot menu and its loaders."""

@@ -1,0 +1,1 @@
+"""From versions.toml to unpacked packages."""

@@ -1,0 +1,1 @@
+"""File formats: a tree in, bytes out."""

@@ -1,0 +1,162 @@
+"""Container images as OCI archives: deterministic, layers uncompressed, importable by containerd.
+
+Formats: OCI image-spec 1.1 (image-layout.md, image-index.md, manifest.md, config.md, layer.md). Layers are
+stored as plain tar because the squashfs that carries the archive compresses them, and better.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tasks.lib.errors import BuildError
+from tasks.lib.formats.tree import Content, Entry, Tree, tar_header
+
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+# The name under which containerd's importer stores the image; the OCI annotation holds only the tag.
+CONTAINERD_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+# distribution-spec 1.1: a repository with its registry, and a tag.
+REFERENCE = re.compile(
+    r"[a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+:[A-Za-z0-9_][\w.-]{0,127}"
+)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Image:
+    """What an image is called, what it holds and how it runs.
+
+    name: full reference with registry and tag. tree: the files. user: "uid:gid" or "uid". ports: what it
+    listens on, such as "80/tcp". annotations: of the manifest, by their full names.
+    """
+
+    name: str
+    tree: Tree
+    entrypoint: tuple[str, ...]
+    user: str = "0:0"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = "amd64"
+
+    @property
+    def tag(self) -> str:
+        """The part of the name after the last colon."""
+        return self.name.rpartition(":")[2]
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A piece of an image that others point to by its digest."""
+
+    media_type: str
+    content: Content
+    size: int
+    sha256: str
+
+    @property
+    def descriptor(self) -> Json:
+        """How others point to it (descriptor.md)."""
+        return {"mediaType": self.media_type, "digest": f"sha256:{self.sha256}", "size": self.size}
+
+
+def write_archive(image: Image, out: Path, epoch: int, scratch: Path) -> str:
+    """Write an image layout of one image as an uncompressed tar; return the manifest's digest ("sha256:…").
+
+    epoch: the time of every file and of the image, in seconds since 1970. scratch: a folder for the layer.
+    oci-layout and index.json come first, so that a reader knows name and digest without reading the blobs.
+    Raises BuildError when the name is no full reference.
+    """
+    if not REFERENCE.fullmatch(image.name):
+        raise BuildError(f"{image.name!r} is not a full image reference", "write registry/repository:tag")
+    layer_file = scratch / "layer.tar"
+    image.tree.write_tar(layer_file, epoch)
+    layer = file_blob(LAYER_TYPE, layer_file)
+    config = json_blob(CONFIG_TYPE, config_of(image, layer, epoch))
+    manifest = json_blob(MANIFEST_TYPE, manifest_of(image, config, layer))
+    blobs = {blob.sha256: blob for blob in (layer, config, manifest)}
+    members: dict[str, Content] = {
+        "oci-layout": to_json({"imageLayoutVersion": "1.0.0"}),
+        "index.json": to_json(index_of(image, manifest)),
+        **{f"blobs/sha256/{name}": blobs[name].content for name in sorted(blobs)},
+    }
+    write_members(members, out, epoch)
+    return f"sha256:{manifest.sha256}"
+
+
+def config_of(image: Image, layer: Blob, epoch: int) -> Json:
+    """The image's configuration (config.md)."""
+    created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    run: Json = {"User": image.user, "Entrypoint": list(image.entrypoint), "WorkingDir": "/"}
+    if image.environment:
+        run["Env"] = [f"{name}={value}" for name, value in sorted(image.environment.items())]
+    if image.ports:
+        run["ExposedPorts"] = {port: {} for port in sorted(image.ports)}
+    return {
+        "created": created,
+        "architecture": image.architecture,
+        "os": "linux",
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.sha256}"]},
+        "history": [{"created": created, "created_by": f"kubesolo-os {image.name}"}],
+    }
+
+
+def manifest_of(image: Image, config: Blob, layer: Blob) -> Json:
+    """The image's manifest (manifest.md)."""
+    return {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": config.descriptor,
+        "layers": [layer.descriptor],
+        "annotations": {"org.opencontainers.image.version": image.tag, **image.annotations},
+    }
+
+
+def index_of(image: Image, manifest: Blob) -> Json:
+    """The layout's index (image-layout.md, index.json)."""
+    entry = {
+        **manifest.descriptor,
+        "platform": {"architecture": image.architecture, "os": "linux"},
+        "annotations": {CONTAINERD_NAME: image.name, REF_NAME: image.tag},
+    }
+    return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
+
+
+def to_json(value: Json) -> bytes:
+    """JSON with sorted keys and no white space: equal values have equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def json_blob(media_type: str, value: Json) -> Blob:
+    """A blob that holds a JSON object."""
+    data = to_json(value)
+    return Blob(media_type, data, len(data), hashlib.sha256(data).hexdigest())
+
+
+def file_blob(media_type: str, path: Path) -> Blob:
+    """A blob that holds a file's bytes."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+    return Blob(media_type, path, path.stat().st_size, digest.hexdigest())
+
+
+def write_members(members: Mapping[str, Content], out: Path, epoch: int) -> None:
+    """Write files as a tar, in the order given."""
+    with out.open("wb") as stream, tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in members.items():
+            entry = Entry("file", 0o644, content)
+            with entry.open() as source:
+                tar.addfile(tar_header(name, entry, epoch), source)

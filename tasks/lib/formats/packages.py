@@ -1,0 +1,36 @@
+"""Debian packages as trees."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from tasks.lib.debian import debs
+from tasks.lib.errors import BuildError
+from tasks.lib.formats.tree import Tree
+
+
+def add_deb(tree: Tree, deb: Path) -> list[str]:
+    """Add a package's files, with their modes, to the tree; their bytes are held in memory.
+
+    Returns the paths, as they are in the tree, of all but folders. Raises BuildError when the package can not
+    be read.
+    """
+    added = []
+    for member in debs.entries(deb):
+        if not member.path:
+            continue
+        mode = stat.S_IMODE(member.mode)
+        if member.hardlink:
+            tree.add_hardlink(member.path, member.link)
+        elif stat.S_ISDIR(member.mode):
+            tree.add_dir(member.path, mode)
+        elif stat.S_ISLNK(member.mode):
+            tree.add_symlink(member.path, member.link)
+        elif stat.S_ISREG(member.mode):
+            tree.add_file(member.path, b"".join(member.content), mode)
+        else:
+            raise BuildError(f"{deb}: {member.path} is a device file")
+        if not stat.S_ISDIR(member.mode):
+            added.append(tree.locate(member.path))
+    return added

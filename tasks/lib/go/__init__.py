@@ -1,0 +1,1 @@
+"""Go programs and the modules that they are linked from."""
