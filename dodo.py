@@ -1,22 +1,58 @@
-"""The pipeline at a glance: tasks in the order in which data flows.
+"""The pipeline at a glance: what is built, and the task modules in the order in which data flows.
 
-versions.lock -> sources -> {kernel, payload, userland} -> rootfs -> initramfs -> iso. Each task is defined
-in the module of its noun in tasks/; `./doit list` shows them, `./doit graph` draws them.
+versions.lock -> sources -> {kernel, payload, userland} -> rootfs -> initramfs -> iso. Each task is made in
+the module of its noun, as a function of a target; `./doit list` shows all, `./doit graph` draws them.
 """
 
-# ruff: noqa: F401, I001
+from collections.abc import Iterator
 
-from tasks.sources import task_sources
-from tasks.kernel import task_kernel, task_kernel_audit
-from tasks.modules import task_modules
-from tasks.payload import task_payload
-from tasks.addons import task_image_coredns, task_image_pause
-from tasks.userland import task_userland
-from tasks.rootfs import task_rootfs
-from tasks.initramfs import task_initramfs, task_initramfs_drivers
-from tasks.parts import task_parts
-from tasks.iso import task_efi_image, task_iso
-from tasks.stub import task_stub
-from tasks.testimages import task_test_images
+from tasks import (
+    addons,
+    checksums,
+    initramfs,
+    iso,
+    kernel,
+    modules,
+    parts,
+    payload,
+    rootfs,
+    sources,
+    testimages,
+    userland,
+)  # fmt: skip
+from tasks.lib.config import load_config
+from tasks.lib.debian.lockfile import load_lock
+from tasks.lib.target import each, from_config
 
-DOIT_CONFIG = {"default_tasks": ["iso"]}
+CONFIG = load_config()
+TARGET = from_config(CONFIG)
+# The same with a payload that starts in no time, for tests of the boot logic.
+STUB = TARGET.variant("stub", payload="stub")
+TARGETS = (TARGET, STUB)
+PRODUCTS = tuple(iso.product(target) for target in TARGETS)
+FLOW = (
+    kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
+    rootfs.tasks, initramfs.tasks, parts.tasks, iso.tasks,
+)  # fmt: skip
+
+DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}
+
+
+def task_sources() -> Iterator[dict[str, object]]:
+    """Downloads."""
+    return sources.tasks(CONFIG, load_lock())
+
+
+def task_flow() -> Iterator[dict[str, object]]:
+    """From the kernel to the media."""
+    return each(TARGETS, FLOW)
+
+
+def task_checksums() -> Iterator[dict[str, object]]:
+    """What is handed out."""
+    return checksums.tasks(PRODUCTS)
+
+
+def task_test_images() -> Iterator[dict[str, object]]:
+    """What the tests run on a node."""
+    return testimages.tasks(TARGET)

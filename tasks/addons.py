@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from tasks.lib.config import load_config
+from tasks import payload
+from tasks.lib.arch import Arch
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import elf, oci
 from tasks.lib.formats.tree import Tree
 from tasks.lib.go.program import Program, compile_program
-from tasks.lib.paths import BUILD, TOP
+from tasks.lib.paths import TOP
 from tasks.lib.release.imagenames import VERSIONS, reference, versions
+from tasks.lib.target import Target
 from tasks.sources import listing
 
-IMAGES = BUILD / "images"
-COREDNS = IMAGES / "coredns.tar"
-PAUSE = IMAGES / "pause.tar"
 COREDNS_SOURCE = TOP / "payload" / "images" / "coredns"
 # Without this tag gRPC brings html/template, which doubles the program: see exporter-toolkit/web/web.go.
 PROGRAM = Program(tags=("grpcnotrace",))
 
 
-def build_coredns(b: Build) -> None:
+def build_coredns(arch: Arch, b: Build) -> None:
     """Compile CoreDNS and wrap it as an image."""
     check_coredns_version(COREDNS_SOURCE / "go.mod", versions()["coredns"])
     program = b.scratch / "coredns"
-    compile_program(COREDNS_SOURCE, PROGRAM, program, b.progress)
+    compile_program(COREDNS_SOURCE, PROGRAM, program, arch.go, b.progress)
     tree = Tree()
     tree.add_file("coredns", program, 0o755)
     image = oci.Image(
@@ -38,8 +39,9 @@ def build_coredns(b: Build) -> None:
         user="65532:65532",
         ports=("53/tcp", "53/udp"),
         annotations={"org.opencontainers.image.licenses": "Apache-2.0"},
+        architecture=arch.name,
     )
-    oci.write_archive(image, b.out, load_config().os.epoch, b.scratch)
+    oci.write_archive(image, b.out, b.epoch, b.scratch)
 
 
 def check_coredns_version(go_mod: Path, version: str) -> None:
@@ -55,7 +57,7 @@ def check_coredns_version(go_mod: Path, version: str) -> None:
         )
 
 
-def build_pause(b: Build) -> None:
+def build_pause(arch: Arch, b: Build) -> None:
     """Wrap Debian's catatonit, a static program, as the image of every pod's first container."""
     program = (tools.tree("catatonit", b.progress, b.note) / "usr/bin/catatonit").read_bytes()
     needs = elf.linking(program)
@@ -69,30 +71,46 @@ def build_pause(b: Build) -> None:
         ("/pause", "-P"),
         user="65535:65535",
         annotations={"org.opencontainers.image.licenses": "GPL-2.0-or-later"},
+        architecture=arch.name,
     )
-    oci.write_archive(image, b.out, load_config().os.epoch, b.scratch)
+    oci.write_archive(image, b.out, b.epoch, b.scratch)
 
 
-def task_image_coredns() -> dict[str, object]:
-    """The cluster's DNS server."""
-    return artifact(
-        "image-coredns",
+def coredns(target: Target) -> Path:
+    """The archive with the cluster's DNS server."""
+    return target.folder / "images" / "coredns.tar"
+
+
+def pause(target: Target) -> Path:
+    """The archive with the first container of every pod."""
+    return target.folder / "images" / "pause.tar"
+
+
+def preloaded(target: Target) -> list[Path]:
+    """The OCI archives that every node has; nothing where no containers run."""
+    return [] if target.payload in payload.WITHOUT_CONTAINERS else [coredns(target), pause(target)]
+
+
+def tasks(target: Target) -> Iterator[dict[str, object]]:
+    """The images of a target."""
+    if not preloaded(target):
+        return
+    yield artifact(
+        target.task("image-coredns"),
         doc="CoreDNS as an OCI archive",
-        build=build_coredns,
-        targets=[COREDNS],
+        build=partial(build_coredns, target.arch),
+        targets=[coredns(target)],
         files=[VERSIONS],
         trees=[COREDNS_SOURCE],
-        values={"epoch": load_config().os.epoch},
+        values={"epoch": target.epoch},
+        group=target.group,
     )
-
-
-def task_image_pause() -> dict[str, object]:
-    """The first container of every pod."""
-    return artifact(
-        "image-pause",
+    yield artifact(
+        target.task("image-pause"),
         doc="the pause container as an OCI archive",
-        build=build_pause,
-        targets=[PAUSE],
+        build=partial(build_pause, target.arch),
+        targets=[pause(target)],
         files=[VERSIONS, listing("catatonit")],
-        values={"epoch": load_config().os.epoch},
+        values={"epoch": target.epoch},
+        group=target.group,
     )

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from tasks import rootfs, sources
-from tasks.kernel import Files
-from tasks.lib.config import load_config
+from tasks import kernel, rootfs, sources
 from tasks.lib.debian import fetch, tools
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import cpio
 from tasks.lib.formats.packages import add_deb
 from tasks.lib.formats.tree import Tree
-from tasks.lib.paths import BUILD, TOP
+from tasks.lib.paths import TOP
 from tasks.lib.process import run
 from tasks.lib.release.manifest import digest
+from tasks.lib.target import Target
 from tasks.userland import SET
 
 INIT = TOP / "init"
-DRIVERS = BUILD / "initramfs-drivers.cpio.zst"
 IMAGE_LIST = "etc/kubesolo-os/root.images"
 SCRIPTS = "lib/kubesolo-init"
 # Links besides BusyBox itself: the kernel starts /sbin/modprobe, scripts start /bin/sh.
@@ -29,20 +27,25 @@ LINKS = {"bin/sh": "busybox", "sbin/modprobe": "../bin/busybox"}
 LEVEL = 19
 
 
-def initramfs(provider: str) -> Path:
-    """The initramfs of a product with this payload; it knows the digests of the images it will mount."""
-    return BUILD / ("kubesolo-os.gz" if provider != "stub" else "kubesolo-os-stub.gz")
+def drivers(target: Target) -> Path:
+    """The segment that follows the kernel."""
+    return target.system_folder / "initramfs-drivers.cpio.zst"
 
 
-def write_segment(tree: Tree, out: Path, scratch: Path) -> None:
+def initramfs(target: Target) -> Path:
+    """The initramfs of a target; it knows the digests of the images it will mount."""
+    return target.product_folder / "kubesolo-os.gz"
+
+
+def write_segment(tree: Tree, out: Path, epoch: int, scratch: Path) -> None:
     """Write a tree as a compressed cpio segment."""
     plain = scratch / f"{out.name}.cpio"
     with plain.open("wb") as stream:
-        cpio.write(tree, stream, load_config().os.epoch)
+        cpio.write(tree, stream, epoch)
     run([*tools.command("zstd"), "-q", "-f", f"-{LEVEL}", "--single-thread", "--no-check", plain, "-o", out])
 
 
-def build_drivers(b: Build) -> None:
+def build_drivers(modules: Path, b: Build) -> None:
     """BusyBox, the first device nodes, and the modules that are needed to find and mount the root."""
     packages = Tree()
     for package, deb in fetch.fetch_set(SET, b.progress, b.note):
@@ -54,8 +57,8 @@ def build_drivers(b: Build) -> None:
         tree.add_symlink(path, target)
     tree.add_device("dev/console", "char", 5, 1, 0o600)
     tree.add_device("dev/null", "char", 1, 3, 0o666)
-    tree.add_tar(Files(load_config().kernel.flavour).initramfs_modules)
-    write_segment(tree, b.out, b.scratch)
+    tree.add_tar(modules)
+    write_segment(tree, b.out, b.epoch, b.scratch)
 
 
 def init_tree(images: Mapping[str, Path]) -> Tree:
@@ -69,14 +72,14 @@ def init_tree(images: Mapping[str, Path]) -> Tree:
     return tree
 
 
-def build_initramfs(provider: str, b: Build) -> None:
+def build_initramfs(drivers: Path, layers: tuple[tuple[str, Path], ...], b: Build) -> None:
     """Join the drivers with the part that is edited often."""
     segment = b.scratch / "init.zst"
-    write_segment(init_tree(rootfs.layers(provider)), segment, b.scratch)
-    cpio.concatenate([DRIVERS, segment], b.out)
+    write_segment(init_tree(dict(layers)), segment, b.epoch, b.scratch)
+    cpio.concatenate([drivers, segment], b.out)
 
 
-def write_all_in_one(segment: Path, images: Mapping[str, Path], out: Path) -> None:
+def write_all_in_one(segment: Path, images: Mapping[str, Path], out: Path, epoch: int) -> None:
     """An initramfs that holds the root's images too, for booting over the network."""
     tree = Tree()
     for name, path in images.items():
@@ -84,41 +87,34 @@ def write_all_in_one(segment: Path, images: Mapping[str, Path], out: Path) -> No
     second = out.with_name(f"{out.name}.images")
     try:
         with second.open("wb") as stream:
-            cpio.write(tree, stream, load_config().os.epoch)
+            cpio.write(tree, stream, epoch)
         cpio.concatenate([segment, second], out)
     finally:
         second.unlink(missing_ok=True)
 
 
-def task_initramfs_drivers() -> dict[str, object]:
-    """The part of the initramfs that follows the kernel."""
-    config = load_config()
-    return artifact(
-        "initramfs-drivers",
+def tasks(target: Target) -> Iterator[dict[str, object]]:
+    """The part of the initramfs that follows the kernel, and all of it."""
+    modules = kernel.initramfs_modules(target)
+    yield artifact(
+        target.task("initramfs-drivers"),
         doc="initramfs: BusyBox and storage modules",
-        build=build_drivers,
-        targets=[DRIVERS],
-        files=[Files(config.kernel.flavour).initramfs_modules, sources.listing(SET)],
-        values={"epoch": config.os.epoch, "flavour": config.kernel.flavour},
+        build=partial(build_drivers, modules),
+        targets=[drivers(target)],
+        files=[modules, sources.listing(SET)],
+        values={"epoch": target.epoch},
         tools=["tools"],
+        group=target.group,
     )
-
-
-def task_initramfs() -> dict[str, object]:
-    """What the kernel starts from."""
-    return initramfs_task("initramfs", load_config().payload.provider, "parts")
-
-
-def initramfs_task(name: str, provider: str, group: str) -> dict[str, object]:
-    """The initramfs for one payload provider."""
-    return artifact(
-        name,
-        doc=f"kubesolo-os.gz: init, stages, digests of the root images ({provider})",
-        build=partial(build_initramfs, provider),
-        targets=[initramfs(provider)],
-        files=[DRIVERS, *rootfs.layers(provider).values()],
+    layers = rootfs.layers(target)
+    yield artifact(
+        target.task("initramfs"),
+        doc=f"kubesolo-os.gz: init, stages, digests of the root images ({target.payload})",
+        build=partial(build_initramfs, drivers(target), tuple(layers.items())),
+        targets=[initramfs(target)],
+        files=[drivers(target), *layers.values()],
         trees=[INIT],
-        values={"epoch": load_config().os.epoch},
+        values={"epoch": target.epoch},
         tools=["tools"],
-        group=group,
+        group=target.group,
     )

@@ -2,138 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks import initramfs, rootfs, userland
-from tasks.kernel import Files
+from tasks.bootset import BootSet, boot_set
+from tasks.kernel import audit_table
+from tasks.lib.arch import Arch
 from tasks.lib.boot import grub, grubmenu, menu
-from tasks.lib.config import load_config
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
+from tasks.lib.engine.artifact import relative
 from tasks.lib.formats import fat, iso9660
 from tasks.lib.formats.hybrid import make_hybrid
 from tasks.lib.formats.tree import Tree
-from tasks.lib.paths import BUILD, OUTPUT
-from tasks.lib.release.manifest import (
-    ARCHITECTURE,
-    NAME,
-    Part,
-    checksums,
-    digest,
-    file_name,
-    manifest,
-    read_parts,
-)
-from tasks.parts import BOOT_SET, MEDIA, payload_parts
+from tasks.lib.provider import Part, read_parts
+from tasks.lib.release.manifest import NAME, digest, manifest
+from tasks.lib.release.product import Product
+from tasks.lib.target import Target
+from tasks.parts import BOOT_SET
+from tasks.parts import listings as parts_of
 
-EFI_IMAGE = BUILD / "efi.img"
-CHECKSUMS = OUTPUT / "SHA256SUMS"
-MANIFEST = OUTPUT / "manifest.json"
 ISOLINUX = "usr/lib/ISOLINUX"
 ISOLINUX_MODULES = "usr/lib/syslinux/modules/bios"
 ESP_LABEL = "KSOLOEFI"
 BOOT = iso9660.Boot("isolinux/isolinux.bin", "boot/grub/efi.img")
 
 
-def product_title() -> str:
-    """What the boot menus call it, e.g. KubeSolo OS 0.1.0."""
-    return f"{NAME} {load_config().os.version}"
+def efi_image(target: Target) -> Path:
+    """The FAT image that UEFI starts."""
+    return target.folder / "efi.img"
 
 
-def build_efi(b: Build) -> None:
+def build_efi(arch: Arch, b: Build) -> None:
     """The FAT image that UEFI starts: GRUB, which goes on with grub.cfg on the medium."""
-    program = b.scratch / grub.TARGETS[ARCHITECTURE][1]
-    grub.write_image(program, grubmenu.grub_early_cfg(), ARCHITECTURE, b.scratch)
+    program = b.scratch / arch.efi_file
+    grub.write_image(program, grubmenu.grub_early_cfg(), arch.grub_efi, b.scratch)
     tree = Tree()
     tree.add_file(f"EFI/BOOT/{program.name}", program)
-    fat.write(tree, b.out, load_config().os.epoch, int(digest(program)[:8], 16), ESP_LABEL, b.scratch)
+    fat.write(tree, b.out, b.epoch, int(digest(program)[:8], 16), ESP_LABEL, b.scratch)
 
 
-def medium(provider: str) -> Tree:
-    """Everything on the medium."""
+def medium(parts: BootSet, efi: Path, title: str) -> Tree:
+    """Everything on the medium. title: what the boot menus call it, e.g. KubeSolo OS 0.1.0."""
     loaders = tools.tree(BOOT_SET)
     tree = Tree()
-    tree.add_file(menu.KERNEL, Files(load_config().kernel.flavour).vmlinuz)
-    tree.add_file(menu.INITRAMFS, initramfs.initramfs(provider))
-    for name, image in rootfs.layers(provider).items():
+    tree.add_file(menu.KERNEL, parts.kernel)
+    tree.add_file(menu.INITRAMFS, parts.initramfs)
+    for name, image in parts.images.items():
         tree.add_file(f"boot/{name}", image)
-    tree.add_file(BOOT.efi, EFI_IMAGE)
-    tree.add_file("boot/grub/grub.cfg", grubmenu.grub_cfg(product_title()))
+    tree.add_file(BOOT.efi, efi)
+    tree.add_file("boot/grub/grub.cfg", grubmenu.grub_cfg(title))
     tree.add_file(BOOT.bios, loaders / ISOLINUX / "isolinux.bin")
     tree.add_file("isolinux/ldlinux.c32", loaders / ISOLINUX_MODULES / "ldlinux.c32")
-    tree.add_file("isolinux/isolinux.cfg", menu.isolinux_cfg(product_title()))
-    tree.add_file(menu.GREETING, menu.greeting(product_title()))
+    tree.add_file("isolinux/isolinux.cfg", menu.isolinux_cfg(title))
+    tree.add_file(menu.GREETING, menu.greeting(title))
     return tree
 
 
-def write_iso(provider: str, out: Path) -> None:
-    """Write the hybrid ISO of a payload provider."""
-    layout = iso9660.write(medium(provider), out, menu.VOLUME_LABEL, BOOT, load_config().os.epoch)
+def write_iso(parts: BootSet, efi: Path, b: Build) -> None:
+    """Write the hybrid ISO."""
+    tree = medium(parts, efi, f"{NAME} {b.values['version']}")
+    layout = iso9660.write(tree, b.out, menu.VOLUME_LABEL, BOOT, b.epoch)
     code = (tools.tree(BOOT_SET) / ISOLINUX / "isohdpfx.bin").read_bytes()
     # The initramfs holds the digests of the root's images, so that it stands for the whole product.
-    make_hybrid(out, code, layout, bytes.fromhex(digest(initramfs.initramfs(provider))))
+    make_hybrid(b.out, code, layout, bytes.fromhex(digest(parts.initramfs)))
 
 
-def build_iso(provider: str, name: str, b: Build) -> None:
-    """The product: the ISO, its manifest, and the checksums of both."""
-    config = load_config()
-    image, sums, description = b.outs
-    write_iso(provider, image)
-    parts = [part for listing in listings(provider) for part in read_parts(listing)]
-    description.write_text(
-        manifest(name, config.os.version, config.os.epoch, image, [*parts, *own_parts(provider)])
-    )
-    sums.write_text(checksums([(name, image), (MANIFEST.name, description)]))
+def build_iso(parts: BootSet, efi: Path, listings: tuple[Path, ...], name: str, b: Build) -> None:
+    """The product, and its manifest."""
+    image, description = b.outs
+    write_iso(parts, efi, b)
+    found = [part for listing in listings for part in read_parts(listing)]
+    version, architecture = b.values["version"], b.values["architecture"]
+    own = [
+        Part(file, "file", version, "this repository", digest(path), "") for file, path in parts.own().items()
+    ]
+    description.write_text(manifest(name, version, architecture, b.epoch, image, [*found, *own]))
 
 
-def build_stub_iso(b: Build) -> None:
-    """The ISO that tests of the boot logic use."""
-    write_iso("stub", b.out)
+def product(target: Target) -> Product:
+    """The ISO of a target."""
+    return Product("iso", target)
 
 
-def listings(provider: str) -> list[Path]:
-    """What says where the parts come from."""
-    return [MEDIA, userland.PARTS, payload_parts(provider)]
-
-
-def own_parts(provider: str) -> list[Part]:
-    """The files on the medium that were built here."""
-    version = load_config().os.version
-    files = {"kubesolo-os.gz": initramfs.initramfs(provider), **rootfs.layers(provider)}
-    return [Part(name, "file", version, "this repository", digest(path), "") for name, path in files.items()]
-
-
-def media_files(provider: str) -> list[Path]:
-    """The files that the medium is put together from, and the audit that must have passed."""
-    kernel = Files(load_config().kernel.flavour)
-    images = rootfs.layers(provider).values()
-    return [kernel.vmlinuz, kernel.audit, initramfs.initramfs(provider), *images, EFI_IMAGE]
-
-
-def task_efi_image() -> dict[str, object]:
-    """GRUB for UEFI."""
-    return artifact(
-        "efi-image",
+def tasks(target: Target) -> Iterator[dict[str, object]]:
+    """GRUB for UEFI, and the ISO."""
+    yield artifact(
+        target.task("efi-image"),
         doc="FAT image with GRUB, for UEFI",
-        build=build_efi,
-        targets=[EFI_IMAGE],
-        values={"epoch": load_config().os.epoch},
+        build=partial(build_efi, target.arch),
+        targets=[efi_image(target)],
+        values={"epoch": target.epoch},
         tools=["tools", BOOT_SET],
+        group=target.group,
     )
-
-
-def task_iso() -> dict[str, object]:
-    """The ISO."""
-    config = load_config()
-    name = file_name(config.os.version, "iso")
-    return artifact(
-        "iso",
-        doc=f"output/{name}: boots from CD and USB, BIOS and UEFI",
-        build=partial(build_iso, config.payload.provider, name),
-        targets=[OUTPUT / name, CHECKSUMS, MANIFEST],
-        files=[*media_files(config.payload.provider), *listings(config.payload.provider)],
-        values={"epoch": config.os.epoch, "version": config.os.version},
+    made, parts = product(target), boot_set(target)
+    listings = tuple(parts_of(target))
+    yield artifact(
+        made.task,
+        doc=f"{relative(made.path)}: boots from CD and USB, BIOS and UEFI",
+        build=partial(build_iso, parts, efi_image(target), listings, made.path.name),
+        targets=[made.path, made.manifest],
+        files=[*parts.files(), audit_table(target), efi_image(target), *listings],
+        values={"epoch": target.epoch, "version": target.version, "architecture": target.arch.name},
         tools=[BOOT_SET],
-        group="products",
+        group=made.group,
     )

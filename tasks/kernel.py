@@ -3,107 +3,102 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from tasks import sources
-from tasks.lib.config import load_config
 from tasks.lib.debian import debs, fetch
+from tasks.lib.debian.licences import package_parts
+from tasks.lib.debian.lockfile import Package
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
 from tasks.lib.kernel.audit import audit, parse_config, read_requirements
 from tasks.lib.kernel.modules import MODULES, tar_modules
-from tasks.lib.paths import BUILD, TOP
+from tasks.lib.paths import TOP
+from tasks.lib.provider import Inputs, Provider, choose, parts_text
+from tasks.lib.target import Target
 
 REQUIREMENTS = TOP / "kernel" / "audit.toml"
 EFI_STUB = b"MZ"
 
 
-@dataclass(frozen=True)
-class Files:
-    """What every provider makes for a flavour, and all that other tasks know of a kernel."""
-
-    flavour: str
-
-    @property
-    def vmlinuz(self) -> Path:
-        """The bootable image."""
-        return BUILD / f"vmlinuz-{self.flavour}"
-
-    @property
-    def config(self) -> Path:
-        """Its configuration (.config)."""
-        return BUILD / f"kernel-config-{self.flavour}"
-
-    @property
-    def tree(self) -> Path:
-        """An uncompressed tar of usr/lib/modules/<release>/: all modules as they come, and `config`."""
-        return BUILD / f"kernel-tree-{self.flavour}.tar"
-
-    @property
-    def modules(self) -> Path:
-        """The curated module tree, usr/lib/modules/<release>/ (task modules)."""
-        return BUILD / f"modules-{self.flavour}.tar"
-
-    @property
-    def initramfs_modules(self) -> Path:
-        """The modules of the initramfs, lib/modules/<release>/ (task modules)."""
-        return BUILD / f"modules-initramfs-{self.flavour}.tar"
-
-    @property
-    def modules_report(self) -> Path:
-        """Sizes of the sections, drivers that ask for firmware (task modules)."""
-        return BUILD / f"modules-{self.flavour}.txt"
-
-    @property
-    def audit(self) -> Path:
-        """The audit's table (task kernel-audit)."""
-        return BUILD / f"kernel-audit-{self.flavour}.txt"
+def vmlinuz(target: Target) -> Path:
+    """The bootable image."""
+    return target.kernel_folder / "vmlinuz"
 
 
-@dataclass(frozen=True)
-class Provider:
-    """Where kernels come from.
-
-    build: recipe that writes vmlinuz, config and tree, in this order, for the flavour it is given.
-    files: what the recipe reads, for a flavour.
-    """
-
-    build: Callable[[str, int, Build], None]
-    files: Callable[[str], list[Path]]
+def configuration(target: Target) -> Path:
+    """Its configuration (.config)."""
+    return target.kernel_folder / "config"
 
 
-def build_debian(flavour: str, epoch: int, b: Build) -> None:
+def everything(target: Target) -> Path:
+    """An uncompressed tar of usr/lib/modules/<release>/: all modules as they come, and `config`."""
+    return target.kernel_folder / "tree.tar"
+
+
+def parts(target: Target) -> Path:
+    """The list of its parts."""
+    return target.kernel_folder / "parts.json"
+
+
+def modules(target: Target) -> Path:
+    """The curated module tree, usr/lib/modules/<release>/ (task modules)."""
+    return target.kernel_folder / "modules.tar"
+
+
+def initramfs_modules(target: Target) -> Path:
+    """The modules of the initramfs, lib/modules/<release>/ (task modules)."""
+    return target.kernel_folder / "modules-initramfs.tar"
+
+
+def modules_report(target: Target) -> Path:
+    """Sizes of the sections, drivers that ask for firmware (task modules)."""
+    return target.kernel_folder / "modules.txt"
+
+
+def audit_table(target: Target) -> Path:
+    """The audit's table (task kernel-audit)."""
+    return target.kernel_folder / "audit.txt"
+
+
+def build_debian(package_set: str, b: Build) -> None:
     """Take a kernel out of Debian's linux-image package, as it is: signed modules, original configuration."""
-    fetched = fetch.fetch_set(f"kernel-{flavour}", b.progress, b.note)
-    debian_kernel([deb for _, deb in fetched], epoch, b.outs)
+    fetched = fetch.fetch_set(package_set, b.progress, b.note)
+    *outs, listed = b.outs
+    used = debian_kernel(fetched, b.epoch, outs)
+    listed.write_text(parts_text(package_parts(fetched, used)))
 
 
-def debian_kernel(files: list[Path], epoch: int, outs: list[Path]) -> None:
-    """Write vmlinuz, config and module tree from the packages of a kernel.
+def debian_kernel(fetched: list[tuple[Package, Path]], epoch: int, outs: list[Path]) -> set[str]:
+    """Write vmlinuz, config and module tree from the packages of a kernel; returns the names of those that
+    they come from.
 
     Raises BuildError when they do not hold exactly one kernel with its modules.
     """
     boot: dict[str, list[bytes]] = {"vmlinuz": [], "config": []}
     tree = Tree()
-    for deb in files:
+    used: set[str] = set()
+    for package, deb in fetched:
         for member in debs.entries(deb):
             kind = member.path.removeprefix("boot/").partition("-")[0]
             if not stat.S_ISREG(member.mode):
                 continue
             if member.path.startswith("boot/") and kind in boot:
                 boot[kind].append(b"".join(member.content))
+                used.add(package.name)
             elif member.path.startswith((f"{MODULES}/", "lib/modules/")):
                 path = member.path if member.path.startswith("usr/") else f"usr/{member.path}"
                 tree.add_file(path, b"".join(member.content))
+                used.add(package.name)
     for kind, found in boot.items():
         if len(found) != 1:
-            names = ", ".join(deb.name for deb in files)
+            names = ", ".join(deb.name for _, deb in fetched)
             raise BuildError(f"{names}: wants one boot/{kind}-*, found {len(found)}", "run ./doit lock")
     place(boot["vmlinuz"][0], boot["config"][0], tree, epoch, outs)
+    return used
 
 
 def place(vmlinuz: bytes, config: bytes, tree: Tree, epoch: int, outs: list[Path]) -> None:
@@ -123,46 +118,52 @@ def place(vmlinuz: bytes, config: bytes, tree: Tree, epoch: int, outs: list[Path
     tree.write_tar(modules, epoch)
 
 
-def debian_files(flavour: str) -> list[Path]:
-    """The list of the packages in force."""
-    return [sources.listing(f"kernel-{flavour}")]
+def debian_set(target: Target) -> str:
+    """The package set of a flavour."""
+    return f"kernel-{target.flavour}"
 
 
 # Who can provide kernels; source (our own configuration) and tinycore are to come.
-PROVIDERS = {"debian": Provider(build_debian, debian_files)}
+PROVIDERS = {
+    "debian": Provider(
+        "Debian's kernel as it is",
+        lambda target: partial(build_debian, debian_set(target)),
+        lambda target: Inputs((sources.listing(debian_set(target)),)),
+    )
+}
 
 
-def provider(name: str) -> Provider:
-    """A provider by its name in versions.toml."""
-    if name not in PROVIDERS:
-        raise BuildError(
-            f"versions.toml: kernel.provider: {name!r} is unknown", f"known: {', '.join(PROVIDERS)}"
-        )
-    return PROVIDERS[name]
-
-
-def task_kernel() -> dict[str, object]:
-    """The kernel of the configured flavour."""
-    config = load_config()
-    chosen, files = provider(config.kernel.provider), Files(config.kernel.flavour)
-    return artifact(
-        "kernel",
-        doc=f"kernel image, configuration and modules ({config.kernel.provider}, {files.flavour})",
-        build=partial(chosen.build, files.flavour, config.os.epoch),
-        targets=[files.vmlinuz, files.config, files.tree],
-        files=chosen.files(files.flavour),
-        group="parts",
+def kernel_tasks(target: Target) -> Iterator[dict[str, object]]:
+    """The kernel as its provider has it."""
+    provider = choose("kernel", target.kernel, PROVIDERS)
+    inputs = provider.inputs(target)
+    yield artifact(
+        target.task("kernel"),
+        doc=f"kernel image, configuration and modules ({target.kernel}, {target.flavour})",
+        build=provider.recipe(target),
+        targets=[vmlinuz(target), configuration(target), everything(target), parts(target)],
+        files=inputs.files,
+        trees=inputs.trees,
+        tools=inputs.tools,
+        values={"epoch": target.epoch},
+        group=target.group,
     )
 
 
-def build_audit(flavour: str, conditions: tuple[str, ...], b: Build) -> None:
+def build_audit(
+    flavour: str,
+    conditions: tuple[str, ...],
+    config: Path,
+    image: Path,
+    initramfs: Path,
+    b: Build,
+) -> None:
     """Check the kernel against kernel/audit.toml and write the table; BuildError names what is missing."""
-    files = Files(flavour)
     report = audit(
-        parse_config(files.config.read_text()),
+        parse_config(config.read_text()),
         read_requirements(REQUIREMENTS, conditions),
-        image=tar_modules(files.modules),
-        initramfs=tar_modules(files.initramfs_modules),
+        image=tar_modules(image),
+        initramfs=tar_modules(initramfs),
     )
     for warning in report.warnings():
         b.note(f"kernel-audit: {warning}")
@@ -175,15 +176,15 @@ def build_audit(flavour: str, conditions: tuple[str, ...], b: Build) -> None:
     b.out.write_text(report.table())
 
 
-def task_kernel_audit() -> dict[str, object]:
+def audit_tasks(target: Target) -> Iterator[dict[str, object]]:
     """The audit, on which the images depend."""
-    config = load_config()
-    files = Files(config.kernel.flavour)
-    return artifact(
-        "kernel-audit",
+    config, image, early = configuration(target), modules(target), initramfs_modules(target)
+    conditions = (target.kernel, target.arch.name)
+    yield artifact(
+        target.task("kernel-audit"),
         doc="check the kernel's options against kernel/audit.toml",
-        build=partial(build_audit, files.flavour, (config.kernel.provider,)),
-        targets=[files.audit],
-        files=[files.config, files.modules, files.initramfs_modules, REQUIREMENTS],
-        group="parts",
+        build=partial(build_audit, target.flavour, conditions, config, image, early),
+        targets=[audit_table(target)],
+        files=[config, image, early, REQUIREMENTS],
+        group=target.group,
     )

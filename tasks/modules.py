@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tasks.kernel import Files
-from tasks.lib.config import load_config
+from tasks import kernel
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats.tree import Tree
@@ -16,6 +16,7 @@ from tasks.lib.kernel.modules import MODULES, Kernel, Selection, close, index, w
 from tasks.lib.kernel.report import read_firmware, report
 from tasks.lib.kernel.strip import strip_modules
 from tasks.lib.paths import TOP
+from tasks.lib.target import Target
 
 LISTS = TOP / "kernel"
 FIRMWARE = LISTS / "firmware.toml"
@@ -32,23 +33,24 @@ class Programs:
     strip: list[str] = field(default_factory=lambda: tools.command("strip", "binutils"))
 
 
-def build_modules(flavour: str, epoch: int, b: Build) -> None:
+def build_modules(everything: Path, conditions: tuple[str, str], b: Build) -> None:
     """Write the tar for the root, the tar for the initramfs, and the report."""
     source = Tree()
-    source.add_tar(Files(flavour).tree)
-    choose_modules(Kernel(source), flavour, LISTS, Programs(), epoch, b)
+    source.add_tar(everything)
+    choose_modules(Kernel(source), conditions, LISTS, Programs(), b.epoch, b)
 
 
 def choose_modules(
-    kernel: Kernel, flavour: str, lists: Path, programs: Programs, epoch: int, b: Build
+    kernel: Kernel, conditions: tuple[str, str], lists: Path, programs: Programs, epoch: int, b: Build
 ) -> None:
     """Choose, index and pack the modules of one kernel.
 
+    conditions: flavour and architecture; the flavour names the list, sections can be for either.
     The root gets the initramfs' modules as well: they are loaded already, but modprobe must know them.
     Raises BuildError when a list asks for what the kernel does not have.
     """
-    early = select(read_list(lists / "initramfs.modules", flavour), kernel)
-    sections = select(read_list(lists / f"{flavour}.modules", flavour), kernel)
+    early = select(read_list(lists / "initramfs.modules", conditions), kernel)
+    sections = select(read_list(lists / f"{conditions[0]}.modules", conditions), kernel)
     small = close(kernel, [name for names in early.values() for name in names])
     full = close(kernel, [*small.modules, *(name for names in sections.values() for name in names)])
     files = strip_modules(full.modules.values(), programs.strip, b.scratch / "stripped")
@@ -96,16 +98,15 @@ def module_tree(
     return tree
 
 
-def task_modules() -> dict[str, object]:
-    """The module trees of the configured flavour."""
-    config = load_config()
-    files = Files(config.kernel.flavour)
-    return artifact(
-        "modules",
+def tasks(target: Target) -> Iterator[dict[str, object]]:
+    """The module trees of a kernel."""
+    yield artifact(
+        target.task("modules"),
         doc="curated kernel modules for the root and the initramfs, with sizes and firmware needs",
-        build=partial(build_modules, files.flavour, config.os.epoch),
-        targets=[files.modules, files.initramfs_modules, files.modules_report],
-        files=[files.tree, FIRMWARE, *sorted(LISTS.glob("*.modules"))],
+        build=partial(build_modules, kernel.everything(target), (target.flavour, target.arch.name)),
+        targets=[kernel.modules(target), kernel.initramfs_modules(target), kernel.modules_report(target)],
+        files=[kernel.everything(target), FIRMWARE, *sorted(LISTS.glob("*.modules"))],
+        values={"epoch": target.epoch},
         tools=["tools", "binutils"],
-        group="parts",
+        group=target.group,
     )

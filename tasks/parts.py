@@ -6,18 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks import payload, rootfs, sources
-from tasks.lib.config import load_config
+from tasks import addons, kernel, payload, sources, userland
 from tasks.lib.debian import fetch
 from tasks.lib.debian.licences import package_parts
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import elf
 from tasks.lib.formats.tree import Slice, Tree
 from tasks.lib.go.modules import GO_SUM, module_parts
-from tasks.lib.paths import BUILD
-from tasks.lib.release.manifest import parts_text
+from tasks.lib.provider import parts_text
+from tasks.lib.target import Target
 
-MEDIA = BUILD / "media.parts.json"
 # The packages of the boot set whose files are on the media; the others only help to make them.
 LOADERS = ("isolinux", "syslinux-common", "grub-efi-amd64-bin")
 BOOT_SET = "boot"
@@ -27,32 +25,40 @@ GO_MARK = b"\xff Go buildinf:"
 TAR_MARK = b"ustar"
 
 
-def payload_parts(provider: str) -> Path:
-    """The list of a payload provider's parts."""
-    return BUILD / f"payload-{provider}.parts.json"
+def loaders(target: Target) -> Path:
+    """The list of the boot loaders' parts."""
+    return target.folder / "loaders.parts.json"
 
 
-def build_media(flavour: str, b: Build) -> None:
-    """The packages that the kernel and the boot loaders come from."""
-    kernel = fetch.fetch_set(f"kernel-{flavour}", b.progress, b.note)
-    real = [package.name for package, _ in kernel if package.name.startswith("linux-image-6")]
-    loaders = fetch.fetch_set(BOOT_SET, b.progress, b.note)
-    b.out.write_text(parts_text([*package_parts(kernel, real), *package_parts(loaders, LOADERS)]))
+def payload_parts(target: Target) -> Path:
+    """The list of a payload's parts, with those of its images."""
+    return target.payload_folder / "parts.json"
 
 
-def build_payload(provider: str, b: Build) -> None:
+def listings(target: Target) -> list[Path]:
+    """What says where the parts of a product come from."""
+    return [kernel.parts(target), loaders(target), userland.parts(target), payload_parts(target)]
+
+
+def build_loaders(b: Build) -> None:
+    """The packages that the boot loaders come from."""
+    fetched = fetch.fetch_set(BOOT_SET, b.progress, b.note)
+    b.out.write_text(parts_text(package_parts(fetched, LOADERS)))
+
+
+def build_payload(archives: tuple[Path, ...], b: Build) -> None:
     """The Go modules that the payload's programs were linked from, and the package of the pause container."""
     programs = []
-    for archive in go_archives(provider):
+    for archive in archives:
         programs += go_programs(archive, b.scratch)
-    pause = fetch.fetch_set(PAUSE_SET, b.progress, b.note) if rootfs.preloaded(provider) else []
+    pause = fetch.fetch_set(PAUSE_SET, b.progress, b.note) if b.values["images"] else []
     names = [package.name for package, _ in pause]
     b.out.write_text(parts_text([*module_parts(programs), *package_parts(pause, names)]))
 
 
-def go_archives(provider: str) -> list[Path]:
+def go_archives(target: Target) -> tuple[Path, ...]:
     """The tars that hold Go programs."""
-    return [payload.archive(provider), payload.helpers(provider), *rootfs.preloaded(provider)]
+    return (payload.archive(target), payload.helpers(target), *addons.preloaded(target))
 
 
 def go_programs(archive: Path, scratch: Path) -> list[Path]:
@@ -74,23 +80,23 @@ def go_programs(archive: Path, scratch: Path) -> list[Path]:
     return found
 
 
-def task_parts() -> Iterator[dict[str, object]]:
+def tasks(target: Target) -> Iterator[dict[str, object]]:
     """Versions and licences of what the products are made of."""
-    config = load_config()
-    flavour, provider = config.kernel.flavour, config.payload.provider
     yield artifact(
-        "parts-media",
-        doc="versions and licences of kernel and boot loaders, for the manifest",
-        build=partial(build_media, flavour),
-        targets=[MEDIA],
-        files=[sources.listing(f"kernel-{flavour}"), sources.listing(BOOT_SET)],
-        values={"flavour": flavour},
+        target.task("parts-loaders"),
+        doc="versions and licences of the boot loaders, for the manifest",
+        build=build_loaders,
+        targets=[loaders(target)],
+        files=[sources.listing(BOOT_SET)],
+        group=target.group,
     )
+    archives = go_archives(target)
     yield artifact(
-        "parts-payload",
+        target.task("parts-payload"),
         doc="versions and licences of the payload's Go modules, for the manifest",
-        build=partial(build_payload, provider),
-        targets=[payload_parts(provider)],
-        files=[*go_archives(provider), sources.listing(PAUSE_SET), GO_SUM],
-        values={"provider": provider},
+        build=partial(build_payload, archives),
+        targets=[payload_parts(target)],
+        files=[*archives, sources.listing(PAUSE_SET), GO_SUM],
+        values={"images": bool(addons.preloaded(target))},
+        group=target.group,
     )

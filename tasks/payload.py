@@ -3,17 +3,18 @@ program that is the payload, and its helpers, which an edit of the program leave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from tasks.lib.config import load_config
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats.tree import Tree
 from tasks.lib.go.patch import Patch
 from tasks.lib.go.program import Program, compile_program
-from tasks.lib.paths import BUILD, TOP
+from tasks.lib.paths import TOP
+from tasks.lib.provider import Inputs, Provider, choose
 from tasks.lib.release.imagenames import VERSIONS
+from tasks.lib.target import Target
 
 MODULE = TOP / "payload"
 STUB = MODULE / "stub" / "kubesolo"
@@ -98,28 +99,13 @@ HELPERS = {
 }
 
 
-@dataclass(frozen=True)
-class Provider:
-    """Who provides the payload.
-
-    build: recipe that writes the tars; the first has at least usr/bin/kubesolo, a program that takes the
-    command line of kubesolo, appends its milestones to /run/kubesolo/milestones and ends on SIGTERM.
-    files, trees: what the recipe reads.
-    """
-
-    doc: str
-    build: Callable[[Build], None]
-    files: tuple[Path, ...] = ()
-    trees: tuple[Path, ...] = ()
-
-
-def build_upstream(b: Build) -> None:
+def build_upstream(go: tuple[tuple[str, str], ...], b: Build) -> None:
     """Kubernetes, containerd and kine in one program, with the helpers that containers need."""
     main, helpers = Tree(), Tree()
     for path, program in {COMMAND: KUBESOLO, **HELPERS}.items():
         out = b.scratch / Path(path).name
         b.note(f"compiling {out.name}")
-        compile_program(MODULE, program, out, b.progress)
+        compile_program(MODULE, program, out, go, b.progress)
         (main if path == COMMAND else helpers).add_file(path, out, 0o755)
     main.add_symlink("usr/bin/kubectl", "kubesolo")
     write_payload(main, helpers, b)
@@ -135,7 +121,7 @@ def build_stub(b: Build) -> None:
 def write_payload(main: Tree, helpers: Tree, b: Build) -> None:
     """Write the provider's tars."""
     for tree, out in zip((main, helpers), b.outs, strict=True):
-        tree.write_tar(out, load_config().os.epoch)
+        tree.write_tar(out, b.epoch)
 
 
 def go_files() -> tuple[Path, ...]:
@@ -150,40 +136,51 @@ def go_files() -> tuple[Path, ...]:
     )
 
 
-def providers() -> dict[str, Provider]:
-    """All providers by the name that versions.toml gives them."""
-    return {
-        "upstream": Provider(
-            "Kubernetes in one process",
-            build_upstream,
-            go_files(),
-            (MODULE / "internal", MODULE / "manifests"),
-        ),
-        "stub": Provider("a stand-in that boots in seconds", build_stub, (STUB,)),
-    }
+def upstream_inputs(target: Target) -> Inputs:
+    """The payload's module."""
+    return Inputs(go_files(), (MODULE / "internal", MODULE / "manifests"))
 
 
-def archive(provider: str) -> Path:
-    """Where the tar with a provider's program lies."""
-    return BUILD / f"payload-{provider}.tar"
+# Every provider's first tar has at least usr/bin/kubesolo, a program that takes the command line of kubesolo,
+# appends its milestones to /run/kubesolo/milestones and ends on SIGTERM.
+PROVIDERS = {
+    "upstream": Provider(
+        "Kubernetes in one process",
+        lambda target: partial(build_upstream, target.arch.go),
+        upstream_inputs,
+    ),
+    "stub": Provider(
+        "a stand-in that boots in seconds",
+        lambda target: build_stub,
+        lambda target: Inputs((STUB,)),
+    ),
+}
+# Those that run no containers, and need no images.
+WITHOUT_CONTAINERS = ("stub",)
 
 
-def helpers(provider: str) -> Path:
-    """Where the tar with a provider's other programs lies."""
-    return BUILD / f"helpers-{provider}.tar"
+def archive(target: Target) -> Path:
+    """Where the tar with the program lies."""
+    return target.payload_folder / "payload.tar"
 
 
-def task_payload() -> Iterator[dict[str, object]]:
-    """The tars of every provider."""
-    chosen = load_config().payload.provider
-    for name, provider in providers().items():
-        yield artifact(
-            "payload" if name == chosen else f"payload-{name}",
-            doc=f"payload of provider {name}: {provider.doc}",
-            build=provider.build,
-            targets=[archive(name), helpers(name)],
-            files=provider.files,
-            trees=provider.trees,
-            values={"epoch": load_config().os.epoch},
-            group="parts" if name == chosen else "tests",
-        )
+def helpers(target: Target) -> Path:
+    """Where the tar with the other programs lies."""
+    return target.payload_folder / "helpers.tar"
+
+
+def tasks(target: Target) -> Iterator[dict[str, object]]:
+    """The tars of the payload."""
+    provider = choose("payload", target.payload, PROVIDERS)
+    inputs = provider.inputs(target)
+    yield artifact(
+        target.task("payload"),
+        doc=f"payload of provider {target.payload}: {provider.doc}",
+        build=provider.recipe(target),
+        targets=[archive(target), helpers(target)],
+        files=inputs.files,
+        trees=inputs.trees,
+        tools=inputs.tools,
+        values={"epoch": target.epoch},
+        group=target.group,
+    )

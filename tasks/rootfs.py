@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tasks import addons, payload, userland
-from tasks.kernel import Files
-from tasks.lib.config import load_config
+from tasks import addons, kernel, payload, userland
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import squashfs
 from tasks.lib.formats.squashfs import Compression
 from tasks.lib.formats.tree import Tree
-from tasks.lib.paths import BUILD, TOP
+from tasks.lib.paths import TOP
 from tasks.lib.release.manifest import os_release
+from tasks.lib.target import Target
 from tasks.skeleton import finish, skeleton
 
 OVERLAY_SOURCE = TOP / "overlay"
@@ -34,30 +34,32 @@ COMPRESSION = {
     "containers": Compression("zstd", 1024),
     "overlay": Compression("zstd", 128),
 }
-OF_THE_PROVIDER = ("payload", "containers")
 DRIVERS = "usr/lib/modules/*/kernel/drivers/*"
 
 
-def image(layer: str, provider: str) -> Path:
-    """The squashfs image of a layer; some differ with the payload's provider."""
-    return BUILD / (f"{layer}-{provider}.squashfs" if layer in OF_THE_PROVIDER else f"{layer}.squashfs")
+def image(layer: str, target: Target) -> Path:
+    """The squashfs image of a layer."""
+    folders = {
+        "root": target.system_folder,
+        "drivers": target.kernel_folder,
+        "payload": target.payload_folder,
+        "containers": target.payload_folder,
+        "overlay": target.folder,
+    }
+    return folders[layer] / f"{layer}.squashfs"
 
 
-def layers(provider: str) -> dict[str, Path]:
+def layers(target: Target) -> dict[str, Path]:
     """The images by their names on the media, lowest layer first."""
-    return {f"{layer}.squashfs": image(layer, provider) for layer in COMPRESSION}
+    return {f"{layer}.squashfs": image(layer, target) for layer in COMPRESSION}
 
 
-def preloaded(provider: str) -> list[Path]:
-    """The OCI archives that every node has; the stub runs no containers."""
-    return [] if provider == "stub" else [addons.COREDNS, addons.PAUSE]
-
-
-def write_layer(layer: str, content: Tree, b: Build) -> None:
-    """Write one layer, packed as its name asks."""
+def write_layer(layer: str, content: Tree, bcj: str, b: Build) -> None:
+    """Write one layer, packed as its name asks; bcj: xz' filter for the node's programs."""
     tree = skeleton()
     tree.add_tree(content)
-    squashfs.write(finish(tree), b.out, load_config().os.epoch, COMPRESSION[layer], b.scratch)
+    packing = replace(COMPRESSION[layer], filter=bcj)
+    squashfs.write(finish(tree), b.out, b.epoch, packing, b.scratch)
 
 
 def is_driver(path: str) -> bool:
@@ -65,110 +67,99 @@ def is_driver(path: str) -> bool:
     return fnmatch.fnmatchcase(path, DRIVERS)
 
 
-def build_root(b: Build) -> None:
+def build_root(userland: Path, modules: Path, bcj: str, b: Build) -> None:
     """Programs, and the kernel modules that are no drivers of hardware."""
-    content, everything = skeleton(), modules()
-    content.add_tar(userland.USERLAND)
-    content.add_tree(everything.only(lambda path: not is_driver(path)))
-    write_layer("root", content, b)
+    content = skeleton()
+    content.add_tar(userland)
+    content.add_tree(of_tar(modules).only(lambda path: not is_driver(path)))
+    write_layer("root", content, bcj, b)
 
 
-def build_drivers(b: Build) -> None:
+def build_drivers(modules: Path, bcj: str, b: Build) -> None:
     """Drivers of hardware."""
-    write_layer("drivers", modules().only(is_driver), b)
+    write_layer("drivers", of_tar(modules).only(is_driver), bcj, b)
 
 
-def modules() -> Tree:
-    """The curated modules of the configured kernel."""
-    tree = Tree()
-    tree.add_tar(Files(load_config().kernel.flavour).modules)
-    return tree
-
-
-def build_payload(provider: str, b: Build) -> None:
-    """Kubernetes itself."""
-    write_layer("payload", programs(payload.archive(provider)), b)
-
-
-def build_containers(provider: str, b: Build) -> None:
-    """What containers need: the payload's helpers, and the preloaded images."""
-    content = programs(payload.helpers(provider))
-    for archive in preloaded(provider):
-        content.add_file(f"{IMAGES_FOLDER}/{archive.name}", archive)
-    write_layer("containers", content, b)
-
-
-def programs(archive: Path) -> Tree:
-    """What the payload's provider made."""
+def of_tar(archive: Path) -> Tree:
+    """What a task before made."""
     tree = Tree()
     tree.add_tar(archive)
     return tree
 
 
-def build_overlay(b: Build) -> None:
+def build_payload(archive: Path, bcj: str, b: Build) -> None:
+    """Kubernetes itself."""
+    write_layer("payload", of_tar(archive), bcj, b)
+
+
+def build_containers(helpers: Path, images: tuple[Path, ...], bcj: str, b: Build) -> None:
+    """What containers need: the payload's helpers, and the preloaded images."""
+    content = of_tar(helpers)
+    for archive in images:
+        content.add_file(f"{IMAGES_FOLDER}/{archive.name}", archive)
+    write_layer("containers", content, bcj, b)
+
+
+def build_overlay(architecture: str, bcj: str, b: Build) -> None:
     """The files of overlay/, and the system's name and version."""
-    config = load_config()
     content = skeleton()
     content.add_folder(OVERLAY_SOURCE)
-    content.add_file("usr/lib/os-release", os_release(config.os.version, config.os.epoch))
+    content.add_file("usr/lib/os-release", os_release(b.values["version"], b.epoch, architecture))
     content.chmod("etc/shadow", 0o640)
-    write_layer("overlay", content, b)
+    write_layer("overlay", content, bcj, b)
 
 
-def task_rootfs() -> Iterator[dict[str, object]]:
-    """All layers of the product's root."""
-    config = load_config()
-    flavour = Files(config.kernel.flavour)
-    values = {"epoch": config.os.epoch, "flavour": config.kernel.flavour}
+def tasks(target: Target) -> Iterator[dict[str, object]]:
+    """All layers of a root."""
+    modules, bcj, epoch = kernel.modules(target), target.arch.bcj, {"epoch": target.epoch}
     yield artifact(
-        "rootfs",
+        target.task("rootfs"),
         doc="root layer: programs and kernel modules",
-        build=build_root,
-        targets=[image("root", "")],
-        files=[userland.USERLAND, flavour.modules],
-        values=values,
+        build=partial(build_root, userland.archive(target), modules, bcj),
+        targets=[image("root", target)],
+        files=[userland.archive(target), modules],
+        values=epoch,
         tools=["tools"],
+        group=target.group,
     )
     yield artifact(
-        "rootfs-drivers",
+        target.task("rootfs-drivers"),
         doc="drivers layer: kernel modules for hardware",
-        build=build_drivers,
-        targets=[image("drivers", "")],
-        files=[flavour.modules],
-        values=values,
+        build=partial(build_drivers, modules, bcj),
+        targets=[image("drivers", target)],
+        files=[modules],
+        values=epoch,
         tools=["tools"],
+        group=target.group,
     )
-    yield from payload_tasks(config.payload.provider, "parts")
     yield artifact(
-        "rootfs-overlay",
+        target.task("rootfs-payload"),
+        doc=f"payload layer, provider {target.payload}",
+        build=partial(build_payload, payload.archive(target), bcj),
+        targets=[image("payload", target)],
+        files=[payload.archive(target)],
+        values=epoch,
+        tools=["tools"],
+        group=target.group,
+    )
+    images = tuple(addons.preloaded(target))
+    yield artifact(
+        target.task("rootfs-containers"),
+        doc=f"containers layer: shim, CNI plugins, preloaded images, provider {target.payload}",
+        build=partial(build_containers, payload.helpers(target), images, bcj),
+        targets=[image("containers", target)],
+        files=[payload.helpers(target), *images],
+        values=epoch,
+        tools=["tools"],
+        group=target.group,
+    )
+    yield artifact(
+        target.task("rootfs-overlay"),
         doc="overlay layer: overlay/ and os-release",
-        build=build_overlay,
-        targets=[image("overlay", "")],
+        build=partial(build_overlay, target.arch.name, bcj),
+        targets=[image("overlay", target)],
         trees=[OVERLAY_SOURCE],
-        values={"epoch": config.os.epoch, "version": config.os.version},
+        values={**epoch, "version": target.version},
         tools=["tools"],
-    )
-
-
-def payload_tasks(provider: str, group: str) -> Iterator[dict[str, object]]:
-    """The layers of one payload provider."""
-    yield artifact(
-        f"rootfs-payload-{provider}",
-        doc=f"payload layer, provider {provider}",
-        build=partial(build_payload, provider),
-        targets=[image("payload", provider)],
-        files=[payload.archive(provider)],
-        values={"epoch": load_config().os.epoch},
-        tools=["tools"],
-        group=group,
-    )
-    yield artifact(
-        f"rootfs-containers-{provider}",
-        doc=f"containers layer: shim, CNI plugins, preloaded images, provider {provider}",
-        build=partial(build_containers, provider),
-        targets=[image("containers", provider)],
-        files=[payload.helpers(provider), *preloaded(provider)],
-        values={"epoch": load_config().os.epoch},
-        tools=["tools"],
-        group=group,
+        group=target.group,
     )

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from tasks.lib.config import Config, load_config
+from tasks.lib.config import Config
 from tasks.lib.debian import fetch
-from tasks.lib.debian.lockfile import Lock, load_lock
+from tasks.lib.debian.lockfile import Lock
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD
@@ -40,10 +40,9 @@ def check_agreement(config: Config, lock: Lock) -> None:
         raise BuildError(f"versions.toml wants {complaint}", "run ./doit lock")
 
 
-def task_sources() -> Iterator[dict[str, object]]:
+def tasks(config: Config, lock: Lock) -> Iterator[dict[str, object]]:
     """Download the locked packages."""
-    lock = load_lock()
-    check_agreement(load_config(), lock)
+    check_agreement(config, lock)
     for name in lock.sets:
         members = lock.members(name)
         size = sum(package.size for package in members) / 1e6

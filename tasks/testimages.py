@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from tasks.lib.config import load_config
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import elf, oci
 from tasks.lib.formats.tree import Tree
-from tasks.lib.paths import BUILD, TOP
+from tasks.lib.paths import TOP
 from tasks.lib.release.imagenames import reference
+from tasks.lib.target import Target
 from tasks.sources import listing
 
-NGINX = BUILD / "test-images" / "nginx.tar"
 SOURCE = TOP / "tests" / "images"
 REPOSITORY = "kubesolo.io/test"
-LIBRARIES = ("usr/lib/x86_64-linux-gnu",)
 APPLETS = (
     "cat", "echo", "env", "hostname", "id", "ip", "ls", "mkdir", "nc", "nslookup", "ping", "rm", "sh",
     "sleep", "sync", "touch", "wget",
@@ -27,10 +27,10 @@ USERS = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
 GROUPS = "root:x:0:\nnogroup:x:65534:\n"
 
 
-def build_nginx(b: Build) -> None:
+def build_nginx(architecture: str, libraries: str, b: Build) -> None:
     """Take nginx, the libraries that it needs and BusyBox from locked packages, and wrap them as an image."""
     tree = empty_root()
-    add_program(tree, tools.tree("nginx", b.progress, b.note))
+    add_program(tree, tools.tree("nginx", b.progress, b.note), libraries)
     add_shell(tree, tools.tree("tools", b.progress, b.note))
     image = oci.Image(
         nginx_reference(),
@@ -39,8 +39,9 @@ def build_nginx(b: Build) -> None:
         environment={"PATH": "/usr/sbin:/usr/bin"},
         ports=("80/tcp",),
         annotations={"org.opencontainers.image.licenses": "BSD-2-Clause AND GPL-2.0-only"},
+        architecture=architecture,
     )
-    oci.write_archive(image, b.out, load_config().os.epoch, b.scratch)
+    oci.write_archive(image, b.out, b.epoch, b.scratch)
 
 
 def nginx_reference() -> str:
@@ -61,11 +62,11 @@ def empty_root() -> Tree:
     return tree
 
 
-def add_program(tree: Tree, packages: Path) -> None:
+def add_program(tree: Tree, packages: Path, libraries: str) -> None:
     """nginx with its libraries, our configuration and the page."""
     unpacked = Tree()
     unpacked.add_folder(packages)
-    for path in elf.closure(unpacked, ["usr/sbin/nginx"], LIBRARIES):
+    for path in elf.closure(unpacked, ["usr/sbin/nginx"], (libraries,)):
         if path not in MERGED:
             copy_entry(unpacked, tree, path)
     copy_entry(unpacked, tree, "etc/nginx/mime.types")
@@ -89,15 +90,20 @@ def add_shell(tree: Tree, packages: Path) -> None:
         tree.add_symlink(f"usr/bin/{name}", "busybox")
 
 
-def task_test_images() -> dict[str, object]:
+def nginx(target: Target) -> Path:
+    """The archive with the workload."""
+    return target.folder / "test-images" / "nginx.tar"
+
+
+def tasks(target: Target) -> Iterator[dict[str, object]]:
     """The tests' workload."""
-    return artifact(
-        "test-images",
+    yield artifact(
+        target.task("test-images"),
         doc="nginx with BusyBox as an OCI archive, for the tests' pods",
-        build=build_nginx,
-        targets=[NGINX],
+        build=partial(build_nginx, target.arch.name, target.arch.libraries),
+        targets=[nginx(target)],
         files=[listing("nginx"), listing("tools"), SOURCE / "versions"],
         trees=[SOURCE / "nginx"],
-        values={"epoch": load_config().os.epoch},
+        values={"epoch": target.epoch},
         group="tests",
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tasks import sources
-from tasks.lib.config import load_config
 from tasks.lib.debian import fetch
 from tasks.lib.debian.licences import package_parts
 from tasks.lib.engine import Build, artifact
@@ -16,15 +16,15 @@ from tasks.lib.errors import BuildError
 from tasks.lib.formats.elf import closure
 from tasks.lib.formats.packages import add_deb
 from tasks.lib.formats.tree import Tree
-from tasks.lib.paths import BUILD, TOP
-from tasks.lib.release.manifest import parts_text
+from tasks.lib.paths import TOP
+from tasks.lib.provider import Inputs, Provider, choose, parts_text
+from tasks.lib.target import Target
 from tasks.skeleton import LINKS, skeleton
 
-USERLAND = BUILD / "userland.tar"
-PARTS = BUILD / "userland.parts.json"
 SELECTION = TOP / "tasks" / "userland.toml"
 SET = "userland"
-LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "usr/lib64")
+# Besides the folder of the architecture.
+LIBRARY_FOLDERS = ("usr/lib", "usr/lib64")
 BUSYBOX = "usr/bin/busybox"
 # Its certificates are in the bundle.
 AUTHORITIES = "ca-certificates"
@@ -51,24 +51,27 @@ def load_selection(path: Path = SELECTION) -> Selection:
         raise BuildError(f"{path}: {error}") from error
 
 
-def build_debian(b: Build) -> None:
+def build_debian(libraries: str, b: Build) -> None:
     """The userland of provider debian, from locked packages, and the list of those it has files of."""
     everything = skeleton()
     fetched = fetch.fetch_set(SET, b.progress, b.note)
     files = {package.name: add_deb(everything, deb) for package, deb in fetched}
-    tree = select(everything, load_selection())
-    tree.write_tar(b.outs[0], load_config().os.epoch)
+    tree = select(everything, load_selection(), libraries)
+    tree.write_tar(b.outs[0], b.epoch)
     used = {name for name, paths in files.items() if any(path in tree for path in paths)}
     b.outs[1].write_text(parts_text(package_parts(fetched, {*used, AUTHORITIES})))
 
 
-def select(everything: Tree, selection: Selection) -> Tree:
+def select(everything: Tree, selection: Selection, libraries: str) -> Tree:
     """The chosen programs with their libraries, applet links and the certificate bundle."""
     wanted = [*selection.programs, *selection.libraries]
     tree = Tree()
     for path, target in LINKS.items():
         tree.add_symlink(path, target)
-    chosen = {*closure(everything, wanted, LIBRARY_FOLDERS), *map(everything.resolve, selection.files)}
+    chosen = {
+        *closure(everything, wanted, (libraries, *LIBRARY_FOLDERS)),
+        *map(everything.resolve, selection.files),
+    }
     tree.add_tree(everything.only(chosen.__contains__))
     add_applets(tree, selection.applets)
     tree.add_file(BUNDLE, certificate_bundle(everything))
@@ -93,19 +96,38 @@ def certificate_bundle(everything: Tree) -> bytes:
     return b"".join(pem.rstrip(b"\n") + b"\n" for pem in found)
 
 
+def archive(target: Target) -> Path:
+    """The tar of the programs, laid out as on the node."""
+    return target.base_folder / "userland.tar"
+
+
+def parts(target: Target) -> Path:
+    """The list of the packages that they come from."""
+    return target.base_folder / "parts.json"
+
+
 # Who can provide the userland; tinycore is to come.
-PROVIDERS = {"debian": build_debian}
+PROVIDERS = {
+    "debian": Provider(
+        "locked Debian packages",
+        lambda target: partial(build_debian, target.arch.libraries),
+        lambda target: Inputs((SELECTION, sources.listing(SET))),
+    )
+}
 
 
-def task_userland() -> dict[str, object]:
+def tasks(target: Target) -> Iterator[dict[str, object]]:
     """The node's programs and libraries."""
-    config = load_config()
-    return artifact(
-        "userland",
+    provider = choose("userland", target.base, PROVIDERS)
+    inputs = provider.inputs(target)
+    yield artifact(
+        target.task("userland"),
         doc="the node's programs and libraries",
-        build=PROVIDERS[config.userland.provider],
-        targets=[USERLAND, PARTS],
-        files=[SELECTION, sources.listing(SET)],
-        values={"provider": config.userland.provider, "epoch": config.os.epoch},
-        group="parts",
+        build=provider.recipe(target),
+        targets=[archive(target), parts(target)],
+        files=inputs.files,
+        trees=inputs.trees,
+        tools=inputs.tools,
+        values={"epoch": target.epoch},
+        group=target.group,
     )

@@ -11,7 +11,7 @@ from tasks.lib.bench import boots, builds, cold, report, sizes
 from tasks.lib.bench.host import describe_host
 from tasks.lib.engine.command import Command
 from tasks.lib.errors import BuildError
-from tasks.lib.release.product import choose_iso
+from tasks.lib.release.product import choose
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
 from tasks.lib.vm.media import boot_files
 
@@ -54,7 +54,9 @@ class Plugin(Command):
             )
         setups = chosen_setups(opt_values["setups"])
         parts = [part for part in PARTS if part in pos_args or not pos_args]
-        iso = choose_iso(opt_values["iso"]) if {"sizes", "boot"} & set(parts) else Path()
+        from dodo import PRODUCTS
+
+        iso = choose(PRODUCTS[0], opt_values["iso"]) if {"sizes", "boot"} & set(parts) else Path()
         for part in parts:
             if part == "sizes":
                 bench_sizes(iso)

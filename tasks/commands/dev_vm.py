@@ -9,7 +9,7 @@ from typing import Any
 from tasks.lib.boot.menu import DATA, SERIAL_LAST
 from tasks.lib.engine.command import Command
 from tasks.lib.errors import BuildError
-from tasks.lib.release.product import choose_iso
+from tasks.lib.release.product import choose
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
@@ -70,8 +70,10 @@ class Plugin(Command):
             raise BuildError(
                 f"a dev-vm runs already, process {found.pid}", "end it with Ctrl-C in its terminal"
             )
+        from dodo import PRODUCTS
+
         options = dict(opt_values)
-        iso = choose_iso(options["iso"])
+        iso = choose(PRODUCTS[0], options["iso"])
         FOLDER.mkdir(parents=True, exist_ok=True)
         parameters = boot_parameters(options, os.environ.get("KUBESOLO_EDGE_KEY", ""))
         files = boot_files(iso, FOLDER)

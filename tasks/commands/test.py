@@ -41,11 +41,18 @@ class Plugin(GraphCommand):
         raise AssertionError("not reached")
 
     def _execute(self) -> int:
-        products = [task.name for task in self.task_list if _is_tested(task)]
+        products = [task.name for task in self.task_list if _is_tested(task, self._products())]
         self.dep_manager.close()
         if products:
             build(*products)
         return 0
+
+    @staticmethod
+    def _products() -> set[str]:
+        """The tasks that make products."""
+        from dodo import PRODUCTS
+
+        return {product.task for product in PRODUCTS}
 
     @staticmethod
     def _needs_products(arguments: list[str]) -> bool:
@@ -64,7 +71,7 @@ def _absolute(text: str) -> str:
     return text
 
 
-def _is_tested(task: Any) -> bool:
-    """The default product, and what exists only for tests."""
+def _is_tested(task: Any, products: set[str]) -> bool:
+    """The products, and what exists only for tests."""
     spec = artifact_of(task)
-    return task.name == "iso" or (spec is not None and spec.group == "tests")
+    return task.name in products or (spec is not None and spec.group == "tests")

@@ -64,6 +64,8 @@ def texts(pattern: str, allowed: str) -> Rule:
 
 # Debian Policy 5.6.1: names of packages.
 PACKAGES = texts(r"[a-z0-9][a-z0-9+.-]+", "a Debian package name such as busybox-static")
+# Which ones there are is known where they are made: lib/arch.py, the tables of providers, kernel/*.modules.
+NAME = text(r"[a-z][a-z0-9-]*", "a name of small letters, digits and dashes")
 SEMVER = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?"
 
 
@@ -74,11 +76,12 @@ def key(rule: Rule, **default: Any) -> Any:  # noqa: ANN401 (dataclasses.field i
 
 @dataclass(frozen=True)
 class Os:
-    """[os]: the product's version (semantic versioning) and its files' date (seconds since 1970)."""
+    """[os]: the product's version (semantic), its files' date (seconds since 1970), and what processor."""
 
     version: str = key(text(SEMVER, "a semantic version such as 0.1.0"))
     epoch: int = key(Rule(judge(lambda value: type(value) is int and 315532800 <= value < 2**32),
                           "whole seconds since 1970, from 1980 (FAT's first year) to 2106"))  # fmt: skip
+    architecture: str = key(NAME, default="amd64")
 
 
 @dataclass(frozen=True)
@@ -94,22 +97,22 @@ class Debian:
 class Payload:
     """[payload]: who provides Kubernetes."""
 
-    provider: str = key(one_of("upstream", "stub"), default="upstream")
+    provider: str = key(NAME, default="upstream")
 
 
 @dataclass(frozen=True)
 class Userland:
     """[userland]: who provides the programs of the root."""
 
-    provider: str = key(one_of("debian"), default="debian")
+    provider: str = key(NAME, default="debian")
 
 
 @dataclass(frozen=True)
 class Kernel:
     """[kernel]: who provides the kernel, and which of its flavours."""
 
-    provider: str = key(one_of("debian"), default="debian")
-    flavour: str = key(one_of("default", "cloud"), default="default")
+    provider: str = key(NAME, default="debian")
+    flavour: str = key(NAME, default="default")
 
 
 @dataclass(frozen=True)

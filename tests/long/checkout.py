@@ -18,13 +18,13 @@ PASSED_ON = ("PATH", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "
 STRANGER = 12345
 # A task of every kind, with the files that it makes.
 KINDS = {
-    "unpacking": ("userland", ["build/userland*"]),
-    "kernel modules": ("modules", ["build/modules*"]),
-    "go build": ("image-coredns", ["build/images/coredns.tar"]),
-    "squashfs": ("rootfs-payload-stub", ["build/payload-stub.squashfs"]),
-    "cpio": ("initramfs-stub", ["build/kubesolo-os-stub.gz"]),
-    "fat": ("efi-image", ["build/efi.img"]),
-    "iso": ("iso-stub", ["build/*.iso"]),
+    "unpacking": ("userland", ["build/*/base-*/*"]),
+    "kernel modules": ("modules", ["build/*/kernel-*/modules*"]),
+    "go build": ("image-coredns", ["build/*/images/coredns.tar"]),
+    "squashfs": ("rootfs-payload-stub", ["build/*/payload-stub/payload.squashfs"]),
+    "cpio": ("initramfs-stub", ["build/*/product-stub-*/kubesolo-os.gz"]),
+    "fat": ("efi-image", ["build/*/efi.img"]),
+    "iso": ("iso-stub", ["build/*/*/*.iso"]),
 }
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tasks import addons, testimages
+from tasks.lib.arch import AMD64
 from tasks.lib.debian import tools
 from tasks.lib.debian.lockfile import load_lock
 from tasks.lib.engine import Build
@@ -10,12 +11,13 @@ from tasks.lib.errors import BuildError
 from tasks.lib.formats import oci
 from tasks.lib.release.imagenames import VERSIONS, reference, versions
 from tests.images.layout import Layout, read_layout
+from tests.unit.targets import VALUES
 
 
 def recipe(folder: Path) -> Build:
     scratch = folder / "scratch"
     scratch.mkdir()
-    return Build([folder / "image.tar"], scratch)
+    return Build([folder / "image.tar"], scratch, values=VALUES)
 
 
 def built(b: Build) -> Layout:
@@ -78,7 +80,7 @@ def test_pause_is_catatonit_without_rights(tmp_path: Path, monkeypatch: pytest.M
     program.write_bytes(elf())
     packages(monkeypatch, tmp_path / "root")
     b = recipe(tmp_path)
-    addons.build_pause(b)
+    addons.build_pause(AMD64, b)
     layout = built(b)
     assert layout.name == reference("pause")
     assert layout.config["config"]["Entrypoint"] == ["/pause", "-P"]
@@ -94,16 +96,16 @@ def test_a_pause_that_is_no_program_is_refused(tmp_path: Path, monkeypatch: pyte
     packages(monkeypatch, tmp_path / "root")
     b = recipe(tmp_path)
     with pytest.raises(BuildError, match="not a static program"):
-        addons.build_pause(b)
+        addons.build_pause(AMD64, b)
     assert not b.out.exists()
 
 
 def test_coredns_runs_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        addons, "compile_program", lambda _module, _program, out, _progress: out.write_bytes(elf())
+        addons, "compile_program", lambda _module, _program, out, _arch, _progress: out.write_bytes(elf())
     )
     b = recipe(tmp_path)
-    addons.build_coredns(b)
+    addons.build_coredns(AMD64, b)
     layout = built(b)
     assert layout.name == reference("coredns")
     assert layout.config["config"]["User"] == "65532:65532"
@@ -118,7 +120,7 @@ def test_a_failed_compilation_leaves_no_image(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "main.go").write_text("package main\n\nfunc main() { nonsense }\n")
     b = recipe(tmp_path)
     with pytest.raises(BuildError, match="nonsense"):
-        addons.build_coredns(b)
+        addons.build_coredns(AMD64, b)
     assert not b.out.exists()
 
 
@@ -134,7 +136,7 @@ def test_the_workload_has_program_page_and_shell(tmp_path: Path, monkeypatch: py
         (root / path).write_bytes(data)
     packages(monkeypatch, root)
     b = recipe(tmp_path)
-    testimages.build_nginx(b)
+    testimages.build_nginx("amd64", AMD64.libraries, b)
     layout = built(b)
     assert layout.name == testimages.nginx_reference() == "kubesolo.io/test/nginx:1.26.3"
     with layout.layer() as tar:
@@ -152,12 +154,14 @@ def test_images_do_not_depend_on_the_umask(tmp_path: Path, monkeypatch: pytest.M
     digests = set()
     for mode in (0o700, 0o755):
         monkeypatch.setattr(
-            addons, "compile_program", lambda _module, _program, out, _progress, mode=mode: write(out, mode)
+            addons,
+            "compile_program",
+            lambda _module, _program, out, _arch, _progress, mode=mode: write(out, mode),
         )
         folder = tmp_path / oct(mode)
         folder.mkdir()
         b = recipe(folder)
-        addons.build_coredns(b)
+        addons.build_coredns(AMD64, b)
         digests.add(oci.file_blob("", b.out).sha256)
     assert len(digests) == 1
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.addons import COREDNS
+from tasks.addons import coredns
 from tests.images.layout import read_layout
+from tests.unit.targets import TARGET
 from tests.unit.test_coredns_manifest import corefile
 
+COREDNS = coredns(TARGET)
 ANSWER = "192.0.2.7"
 SERVFAIL = 2
 

@@ -28,7 +28,7 @@ LOCK = (TOP / "versions.lock").read_text()
 
 def load_tasks() -> dict[str, Task]:
     """The graph as dodo.py describes it now."""
-    dodo = importlib.import_module("dodo")
+    dodo = importlib.reload(importlib.import_module("dodo"))
     tasks: list[Task] = []
     for name, creator in vars(dodo).items():
         if name.startswith("task_") and inspect.isfunction(creator):
@@ -88,19 +88,25 @@ def edited(key: str, value: str) -> str:
 
 
 # What a key has to do with directly; what is made from that follows by content.
-UNDATED = {"kernel-audit", "parts-media", "parts-payload"}  # nothing of theirs has a date
+UNDATED = {
+    "kernel-audit",
+    "parts-loaders",
+    "parts-payload",
+    "parts-payload-stub",
+    "checksums",
+}  # nothing of theirs has a date
 OF_FLAVOUR = {
-    *("kernel", "kernel-audit", "modules", "parts-media"),
-    *("rootfs", "rootfs-drivers", "initramfs-drivers", "iso", "iso-stub"),
+    *("kernel", "kernel-audit", "modules"),
+    *("rootfs", "rootfs-drivers", "initramfs-drivers", "initramfs", "initramfs-stub", "iso", "iso-stub"),
 }
-# With the stub as the product's payload, the tests' stub tasks are the product's, under other names.
+# With the stub as the product's payload, what the tests' stub is made of is the product's, under other names.
 OF_PAYLOAD = {
-    *("payload", "payload-stub", "payload-upstream", "parts-payload"),
-    *("rootfs-payload-upstream", "rootfs-containers-upstream"),
+    *("payload", "payload-stub", "parts-payload", "parts-payload-stub", "image-coredns", "image-pause"),
+    *("rootfs-payload", "rootfs-payload-stub", "rootfs-containers", "rootfs-containers-stub"),
     *("initramfs", "initramfs-stub", "iso"),
 }
 KEYS: dict[str, tuple[str, set[str]]] = {
-    "os.version": ('"9.9.9"', {"iso", "iso-stub", "rootfs-overlay"}),
+    "os.version": ('"9.9.9"', {"iso", "iso-stub", "rootfs-overlay", "checksums"}),
     "debian.drift": ('"forbid"', set()),
     "debian.snapshots": ('["http://mirror.example/debian"]', set()),
     "payload.provider": ('"stub"', OF_PAYLOAD),
@@ -180,7 +186,7 @@ FOLDERS = {
     "kernel/default.modules": {"modules"},
     "kernel/initramfs.modules": {"modules"},
     "payload/main.go": {"payload"},
-    "payload/go.sum": {"payload", "parts-payload"},
+    "payload/go.sum": {"payload", "parts-payload", "parts-payload-stub"},
     "payload/stub/kubesolo": {"payload-stub"},
     "payload/images/coredns/main.go": {"image-coredns"},
     "tasks/userland.toml": {"userland"},

@@ -56,7 +56,7 @@ def write_fat(out: Path) -> None:
 
 
 def write_grub(out: Path) -> None:
-    grub.write_image(out, grub_early_cfg(), "amd64", scratch(out))
+    grub.write_image(out, grub_early_cfg(), "x86_64-efi", scratch(out))
 
 
 @pytest.mark.parametrize("write", [write_squashfs, write_fat, write_grub])

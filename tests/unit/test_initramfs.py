@@ -1,13 +1,13 @@
 import hashlib
 from pathlib import Path
 
-import pytest
 from libarchive.read import file_reader
 
 from tasks import initramfs, rootfs
 from tasks.lib.engine import Build
 from tasks.lib.formats import cpio
 from tasks.lib.formats.tree import Tree
+from tests.unit.targets import EPOCH, STUB, TARGET, VALUES
 
 
 def images(folder: Path) -> dict[str, Path]:
@@ -43,7 +43,7 @@ def test_the_stages_and_init_are_where_init_looks(tmp_path: Path) -> None:
 
 
 def test_the_layers_are_the_ones_on_the_medium() -> None:
-    stub, product = rootfs.layers("stub"), rootfs.layers("upstream")
+    stub, product = rootfs.layers(STUB), rootfs.layers(TARGET)
     assert list(stub) == list(product)
     assert next(iter(stub)) == "root.squashfs"
     assert list(stub)[-1] == "overlay.squashfs"
@@ -55,20 +55,17 @@ def test_segments_are_packed_the_same_twice(tmp_path: Path) -> None:
     tree = initramfs.init_tree(images(tmp_path))
     first, second = tmp_path / "one.zst", tmp_path / "two.zst"
     for out in (first, second):
-        initramfs.write_segment(tree, out, tmp_path)
+        initramfs.write_segment(tree, out, EPOCH, tmp_path)
     assert first.read_bytes() == second.read_bytes()
     assert unpack(first)["etc/kubesolo-os/root.images"].count(b"\n") == 3
 
 
-def test_an_edited_stage_repacks_only_the_small_segment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edited_stage_repacks_only_the_small_segment(tmp_path: Path) -> None:
     drivers = tmp_path / "drivers.zst"
-    initramfs.write_segment(Tree(), drivers, tmp_path)
-    monkeypatch.setattr(initramfs, "DRIVERS", drivers)
-    monkeypatch.setattr(rootfs, "layers", lambda provider: images(tmp_path))
+    initramfs.write_segment(Tree(), drivers, EPOCH, tmp_path)
     out = tmp_path / "kubesolo-os.gz"
-    initramfs.build_initramfs("stub", Build([out], tmp_path))
+    layers = tuple(images(tmp_path).items())
+    initramfs.build_initramfs(drivers, layers, Build([out], tmp_path, values=VALUES))
     data = out.read_bytes()
     assert data.startswith(drivers.read_bytes())
     assert len(data) - drivers.stat().st_size < 64 << 10
@@ -79,7 +76,7 @@ def test_all_in_one_holds_the_images_as_they_are(tmp_path: Path) -> None:
     segment.write_bytes(b"compressed!")
     found = images(tmp_path)
     out = tmp_path / "all"
-    initramfs.write_all_in_one(segment, found, out)
+    initramfs.write_all_in_one(segment, found, out, EPOCH)
     data = out.read_bytes()
     assert data.startswith(b"compressed!\0" + cpio.MAGIC.encode())
     assert all(path.read_bytes() in data for path in found.values())

@@ -8,42 +8,42 @@ from pathlib import Path
 import pycdlib
 import pytest
 
-from tasks import initramfs, iso, parts, rootfs, userland
-from tasks.kernel import Files
+from tasks import checksums, iso, parts
+from tasks.bootset import BootSet
+from tasks.lib.arch import AMD64
 from tasks.lib.boot.menu import ENTRIES
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build
 from tasks.lib.process import run
-from tasks.lib.release.manifest import Part, parts_text
+from tasks.lib.provider import Part, parts_text
+from tests.unit.targets import VALUES
 
 NAME = "kubesolo-os-0.0.0-amd64.iso"
+MANIFEST = f"{NAME}.manifest.json"
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with small parts, which the task takes for the real ones."""
+def made(tmp_path: Path) -> Path:
+    """A folder with small parts."""
     (tmp_path / "vmlinuz").write_bytes(b"MZ kernel")
     (tmp_path / "kubesolo-os.gz").write_bytes(b"initramfs")
     (tmp_path / "root.squashfs").write_bytes(b"hsqs" * 1000)
     part = Part("nftables", "package", "1.1", "nftables", "ab" * 32, "GPL-2")
     (tmp_path / "list.json").write_text(parts_text([part]))
-    monkeypatch.setattr(Files, "vmlinuz", tmp_path / "vmlinuz")
-    monkeypatch.setattr(initramfs, "initramfs", lambda provider: tmp_path / "kubesolo-os.gz")
-    monkeypatch.setattr(rootfs, "layers", lambda provider: {"root.squashfs": tmp_path / "root.squashfs"})
-    monkeypatch.setattr(iso, "EFI_IMAGE", tmp_path / "efi.img")
-    for module, name in ((iso, "MEDIA"), (userland, "PARTS")):
-        monkeypatch.setattr(module, name, tmp_path / "list.json")
-    monkeypatch.setattr(iso, "payload_parts", lambda provider: tmp_path / "list.json")
     (tmp_path / "scratch").mkdir()
-    iso.build_efi(Build([tmp_path / "efi.img"], tmp_path / "scratch"))
+    iso.build_efi(AMD64, Build([tmp_path / "efi.img"], tmp_path / "scratch", values=VALUES))
     return tmp_path
 
 
 def build(folder: Path, out: str) -> Path:
     target = folder / out
     target.mkdir()
-    outs = [target / NAME, target / "SHA256SUMS", target / "manifest.json"]
-    iso.build_iso("upstream", NAME, Build(outs, folder / "scratch"))
+    b = Build([target / NAME, target / MANIFEST], folder / "scratch", values=VALUES)
+    images = {"root.squashfs": folder / "root.squashfs"}
+    parts = BootSet(folder / "vmlinuz", folder / "kubesolo-os.gz", images)
+    iso.build_iso(parts, folder / "efi.img", (folder / "list.json",), NAME, b)
+    sums = Build([target / "SHA256SUMS"], folder / "scratch")
+    checksums.build_checksums((target / NAME, target / MANIFEST), sums)
     return target
 
 
@@ -69,7 +69,7 @@ def test_the_medium_has_what_the_boot_contract_names(made: Path) -> None:
 def test_checksums_and_manifest_are_right(made: Path) -> None:
     target = build(made, "a")
     run(["sha256sum", "-c", "SHA256SUMS"], cwd=target)
-    found = json.loads((target / "manifest.json").read_text())
+    found = json.loads((target / MANIFEST).read_text())
     assert found["file"]["sha256"] == hashlib.sha256((target / NAME).read_bytes()).hexdigest()
     names = {part["name"] for part in found["parts"]}
     assert {"nftables", "kubesolo-os.gz", "root.squashfs"} <= names
@@ -77,7 +77,7 @@ def test_checksums_and_manifest_are_right(made: Path) -> None:
 
 def test_the_same_parts_give_the_same_bytes(made: Path) -> None:
     first, second = build(made, "a"), build(made, "b")
-    for name in (NAME, "SHA256SUMS", "manifest.json"):
+    for name in (NAME, "SHA256SUMS", MANIFEST):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 

@@ -6,16 +6,20 @@ from pathlib import Path
 import pytest
 
 from tasks import kernel as kernel_task
-from tasks.kernel import Files, build_audit, place, provider
+from tasks import modules
+from tasks.kernel import build_audit, place
+from tasks.lib import target as target_module
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
 from tasks.lib.kernel.modules import Kernel, tar_modules
 from tasks.lib.paths import TOP
-from tasks.modules import Programs, build_modules, choose_modules
+from tasks.lib.provider import choose, read_parts
+from tasks.lib.target import each
+from tasks.modules import Programs, choose_modules
 from tests.unit.kernel_objects import CONFIG, FOLDER, RELEASE, kernel_tree
+from tests.unit.targets import EPOCH, TARGET
 
-EPOCH = 1795219200
 INITRAMFS = f"lib/modules/{RELEASE}"
 LISTS = {
     "default.modules": "[files]\next4\ncrc32c_*\n[cards]\nalpha\n",
@@ -41,7 +45,7 @@ def build(folder: Path, **lists: str) -> Result:
     notes: list[str] = []
     outs = [folder / "root.tar", folder / "initramfs.tar", folder / "report.txt"]
     b = Build(outs, folder / "scratch", lambda message: notes.append(str(message.get("note", ""))))
-    choose_modules(Kernel(kernel_tree()), "default", folder, Programs(), EPOCH, b)
+    choose_modules(Kernel(kernel_tree()), ("default", "amd64"), folder, Programs(), EPOCH, b)
     trees = [Tree(), Tree()]
     for tree, out in zip(trees, outs, strict=False):
         tree.add_tar(out)
@@ -50,8 +54,8 @@ def build(folder: Path, **lists: str) -> Result:
 
 def test_the_trees_hold_the_chosen_modules_and_their_indexes(tmp_path: Path) -> None:
     result = build(tmp_path / "a")
-    modules = {path.rpartition("/")[2] for path in result.root if path.endswith(".ko")}
-    assert modules == {
+    found = {path.rpartition("/")[2] for path in result.root if path.endswith(".ko")}
+    assert found == {
         "alpha.ko", "crc16.ko", "crc32c-intel.ko", "crc32c_generic.ko", "ext4.ko", "jbd2.ko", "mdio-lib.ko",
     }  # fmt: skip
     assert result.root[f"{FOLDER}/kernel/fs/ext4/ext4.ko"].read().startswith(b"\x7fELF")
@@ -130,23 +134,22 @@ def test_a_kernel_is_placed_with_its_configuration(tmp_path: Path) -> None:
 
 def test_an_unknown_provider_is_named() -> None:
     with pytest.raises(BuildError, match="'gentoo' is unknown"):
-        provider("gentoo")
+        choose("kernel", "gentoo", kernel_task.PROVIDERS)
 
 
 def test_the_audit_stops_the_build_and_names_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_task, "BUILD", tmp_path)
     monkeypatch.setattr(kernel_task, "REQUIREMENTS", tmp_path / "audit.toml")
     (tmp_path / "audit.toml").write_text('[mandatory]\nEXT4_FS = "ext4"\n[recommended]\nXFS_FS = "xfs"\n')
-    files = Files("default")
-    files.config.write_text(CONFIG)
+    config, image, initramfs = (tmp_path / name for name in ("config", "modules.tar", "initramfs.tar"))
+    config.write_text(CONFIG)
     result = build(tmp_path / "a")
-    files.modules.write_bytes(result.bytes[0])
-    files.initramfs_modules.write_bytes(result.bytes[1])
+    image.write_bytes(result.bytes[0])
+    initramfs.write_bytes(result.bytes[1])
     notes: list[str] = []
     b = Build([tmp_path / "audit.txt"], tmp_path, lambda message: notes.append(str(message.get("note", ""))))
-    build_audit("default", (), b)
+    build_audit("default", (), config, image, initramfs, b)
     assert b.out.read_text().split() == [
         "mandatory", "EXT4_FS", "m", "ok", "recommended", "XFS_FS", "not", "set", "not", "set",
     ]  # fmt: skip
@@ -154,9 +157,9 @@ def test_the_audit_stops_the_build_and_names_what_is_missing(
     (tmp_path / "audit.toml").write_text(
         '[mandatory]\nXFS_FS = "xfs"\nEXT4_FS = "ext4"\nINET = true\nVETH = true\n'
     )
-    files.modules.write_bytes(result.bytes[1])
+    image.write_bytes(result.bytes[1])
     with pytest.raises(BuildError) as caught:
-        build_audit("default", (), b)
+        build_audit("default", (), config, image, initramfs, b)
     for line in ("CONFIG_XFS_FS: not set", "CONFIG_VETH: not set", "does not have ext4.ko"):
         assert line in str(caught.value)
     assert "INET" not in str(caught.value)
@@ -164,31 +167,27 @@ def test_the_audit_stops_the_build_and_names_what_is_missing(
 
 def test_the_cloud_kernel_passes_with_its_own_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The flavour that the default build does not make: from the locked package to the audit."""
-    monkeypatch.setattr(kernel_task, "BUILD", tmp_path)
-    files = Files("cloud")
-
-    def run(build: object, *outs: Path) -> list[str]:
-        assert callable(build)
-        notes: list[str] = []
-        scratch = tmp_path / outs[0].stem
-        build(Build(list(outs), scratch, lambda message: notes.append(str(message.get("note", "")))))
-        return [note for note in notes if note]
-
-    chosen = provider("debian")
-    run(lambda b: chosen.build("cloud", EPOCH, b), files.vmlinuz, files.config, files.tree)
-    notes = run(
-        lambda b: build_modules("cloud", EPOCH, b),
-        files.modules,
-        files.initramfs_modules,
-        files.modules_report,
-    )
-    notes += run(lambda b: build_audit("cloud", ("debian",), b), files.audit)
-    assert notes == []
-    assert files.vmlinuz.read_bytes()[0x202:0x206] == b"HdrS"
-    assert {"overlay", "virtio_net", "nft_masq", "hv_netvsc"} <= tar_modules(files.modules)
-    assert files.initramfs_modules.stat().st_size < 8e6
+    monkeypatch.setattr(target_module, "BUILD", tmp_path)
+    target = TARGET.variant("cloud", flavour="cloud")
+    target.kernel_folder.mkdir(parents=True)
+    notes: list[str] = []
+    makers = (kernel_task.kernel_tasks, modules.tasks, kernel_task.audit_tasks)
+    for number, task in enumerate(each([target], makers)):
+        spec = task["meta"]["artifact"]
+        outs = [Path(path) for path in spec.targets]
+        scratch = tmp_path / f"scratch{number}"
+        spec.build(
+            Build(outs, scratch, lambda message: notes.append(str(message.get("note", ""))), spec.values)
+        )
+    assert [note for note in notes if note] == []
+    assert kernel_task.vmlinuz(target).read_bytes()[0x202:0x206] == b"HdrS"
+    chosen = kernel_task.modules(target)
+    assert {"overlay", "virtio_net", "nft_masq", "hv_netvsc"} <= tar_modules(chosen)
+    assert kernel_task.initramfs_modules(target).stat().st_size < 8e6
     # Type information is in the package's modules, and a tenth of them.
-    assert b"\0.BTF\0" not in files.modules.read_bytes()
+    assert b"\0.BTF\0" not in chosen.read_bytes()
+    [part] = read_parts(kernel_task.parts(target))
+    assert part.name.startswith("linux-image-")
 
 
 def test_modules_that_are_left_out_for_want_of_firmware_are_in_no_list() -> None:

@@ -11,7 +11,7 @@ from tests.unit.kernel_objects import kernel_tree
 def chosen(folder: Path, text: str, flavour: str = "default") -> dict[str, list[str]]:
     path = folder / "test.modules"
     path.write_text(text)
-    return select(read_list(path, flavour), Kernel(kernel_tree()))
+    return select(read_list(path, [flavour]), Kernel(kernel_tree()))
 
 
 def test_names_folders_and_wildcards(tmp_path: Path) -> None:

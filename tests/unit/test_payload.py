@@ -16,6 +16,7 @@ from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
 from tasks.lib.go import program
 from tasks.lib.process import run
+from tests.unit.targets import VALUES
 
 PROGRAM = "package main\n\nfunc main() {}\n"
 
@@ -28,7 +29,8 @@ def module(folder: Path, source: str = PROGRAM, go_mod: str = "module x\n\ngo 1.
 
 def test_stub_is_laid_out_as_on_the_node(tmp_path: Path) -> None:
     for name in ("one.tar", "two.tar"):
-        payload.providers()["stub"].build(Build([tmp_path / name, tmp_path / f"helpers-{name}"], tmp_path))
+        outs = [tmp_path / name, tmp_path / f"helpers-{name}"]
+        payload.build_stub(Build(outs, tmp_path, values=VALUES))
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
     tree = Tree()
     tree.add_tar(tmp_path / "one.tar")

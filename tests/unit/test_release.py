@@ -7,15 +7,9 @@ from tasks.lib.debian.licences import UNKNOWN, package_parts, summary
 from tasks.lib.debian.lockfile import Package
 from tasks.lib.errors import BuildError
 from tasks.lib.process import run
-from tasks.lib.release.manifest import (
-    Part,
-    checksums,
-    file_name,
-    manifest,
-    os_release,
-    parts_text,
-    read_parts,
-)
+from tasks.lib.provider import Part, parts_text, read_parts
+from tasks.lib.release.manifest import checksums, file_name, manifest, os_release
+from tests.unit.targets import STUB, TARGET
 from tests.unit.test_userland import make_deb, member
 
 EPOCH = 1_700_000_000
@@ -23,7 +17,7 @@ PART = Part("nftables", "package", "1.1", "nftables", "ab" * 32, "GPL-2")
 
 
 def test_os_release_is_read_by_a_shell(tmp_path: Path) -> None:
-    (tmp_path / "os-release").write_text(os_release("0.1.0", EPOCH))
+    (tmp_path / "os-release").write_text(os_release("0.1.0", EPOCH, "amd64"))
     script = f'. {tmp_path}/os-release; echo "$ID|$VERSION_ID|$PRETTY_NAME|$BUILD_EPOCH"'
     assert run(["sh", "-c", script]).stdout.decode() == f"kubesolo-os|0.1.0|KubeSolo OS 0.1.0|{EPOCH}\n"
 
@@ -42,8 +36,8 @@ def test_checksums_are_what_sha256sum_checks(tmp_path: Path) -> None:
 def test_manifest_lists_parts_in_a_fixed_order(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"image")
     other = Part("zlib1g", "package", "1", "zlib", "cd" * 32, "Zlib")
-    text = manifest("a.iso", "0.1.0", EPOCH, tmp_path / "x", [other, PART])
-    assert text == manifest("a.iso", "0.1.0", EPOCH, tmp_path / "x", [PART, other])
+    text = manifest("a.iso", "0.1.0", "amd64", EPOCH, tmp_path / "x", [other, PART])
+    assert text == manifest("a.iso", "0.1.0", "amd64", EPOCH, tmp_path / "x", [PART, other])
     found = json.loads(text)
     assert found["created"] == "2023-11-14T22:13:20Z"
     assert found["file"]["name"] == "a.iso"
@@ -58,7 +52,8 @@ def test_parts_are_handed_on(tmp_path: Path) -> None:
 
 
 def test_products_are_named_by_version_and_architecture() -> None:
-    assert file_name("0.1.0", "iso") == "kubesolo-os-0.1.0-amd64.iso"
+    assert file_name(TARGET, "iso") == "kubesolo-os-0.0.0-amd64.iso"
+    assert file_name(STUB, "iso") == "kubesolo-os-stub-0.0.0-amd64.iso"
 
 
 @pytest.mark.parametrize(

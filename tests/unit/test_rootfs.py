@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import payload, rootfs, userland
-from tasks.kernel import Files
+from tasks import rootfs
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build
 from tasks.lib.formats.squashfs import Compression
 from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
+from tests.unit.targets import VALUES
 
 RELEASE = "6.12.1-amd64"
 
@@ -21,7 +21,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def build(tmp_path: Path) -> Build:
     (tmp_path / "scratch").mkdir(exist_ok=True)
-    return Build([tmp_path / "out.squashfs"], tmp_path / "scratch")
+    return Build([tmp_path / "out.squashfs"], tmp_path / "scratch", values=VALUES)
 
 
 def listing(path: Path) -> dict[str, str]:
@@ -31,7 +31,8 @@ def listing(path: Path) -> dict[str, str]:
     return {row.split(" squashfs-root/")[-1].split(" -> ")[0]: row.split()[0] for row in rows}
 
 
-def write_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_modules(tmp_path: Path) -> tuple[Path, Path]:
+    """Programs and modules as tars."""
     tree = Tree()
     for name in ("kernel/drivers/net/e1000.ko", "kernel/net/bridge/bridge.ko", "modules.dep"):
         tree.add_file(f"usr/lib/modules/{RELEASE}/{name}", b"module")
@@ -40,17 +41,14 @@ def write_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs.add_symlink("bin", "usr/bin")
     programs.add_file("usr/bin/busybox", b"busybox", 0o755)
     programs.write_tar(tmp_path / "userland.tar", 0)
-    monkeypatch.setattr(Files, "modules", tmp_path / "modules.tar")
-    monkeypatch.setattr(userland, "USERLAND", tmp_path / "userland.tar")
+    return tmp_path / "userland.tar", tmp_path / "modules.tar"
 
 
-def test_drivers_and_other_modules_are_in_different_layers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_modules(tmp_path, monkeypatch)
-    rootfs.build_root(build(tmp_path))
+def test_drivers_and_other_modules_are_in_different_layers(tmp_path: Path) -> None:
+    programs, modules = write_modules(tmp_path)
+    rootfs.build_root(programs, modules, "x86", build(tmp_path))
     root = listing(tmp_path / "out.squashfs")
-    rootfs.build_drivers(build(tmp_path))
+    rootfs.build_drivers(modules, "x86", build(tmp_path))
     drivers = listing(tmp_path / "out.squashfs")
     folder = f"usr/lib/modules/{RELEASE}"
     assert {f"{folder}/modules.dep", f"{folder}/kernel/net/bridge/bridge.ko", "usr/bin/busybox"} <= set(root)
@@ -59,7 +57,7 @@ def test_drivers_and_other_modules_are_in_different_layers(
     assert f"{folder}/modules.dep" not in drivers
 
 
-def test_the_payload_is_split_by_when_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_payload_is_split_by_when_it_runs(tmp_path: Path) -> None:
     main, helpers = Tree(), Tree()
     main.add_file("usr/bin/kubesolo", b"program", 0o755)
     main.add_symlink("usr/bin/kubectl", "kubesolo")
@@ -68,12 +66,10 @@ def test_the_payload_is_split_by_when_it_runs(tmp_path: Path, monkeypatch: pytes
         helpers.add_file(name, b"program", 0o755)
     helpers.write_tar(tmp_path / "helpers.tar", 0)
     (tmp_path / "coredns.tar").write_bytes(b"image")
-    monkeypatch.setattr(payload, "archive", lambda provider: tmp_path / "payload.tar")
-    monkeypatch.setattr(payload, "helpers", lambda provider: tmp_path / "helpers.tar")
-    monkeypatch.setattr(rootfs, "preloaded", lambda provider: [tmp_path / "coredns.tar"])
-    rootfs.build_payload("upstream", build(tmp_path))
+    rootfs.build_payload(tmp_path / "payload.tar", "x86", build(tmp_path))
     first = listing(tmp_path / "out.squashfs")
-    rootfs.build_containers("upstream", build(tmp_path))
+    images = (tmp_path / "coredns.tar",)
+    rootfs.build_containers(tmp_path / "helpers.tar", images, "x86", build(tmp_path))
     second = listing(tmp_path / "out.squashfs")
     assert {path for path in first if path.startswith("usr/bin/")} == {"usr/bin/kubesolo", "usr/bin/kubectl"}
     assert {path for path in second if path.startswith("usr/bin/")} == {"usr/bin/containerd-shim-runc-v2"}
@@ -82,7 +78,7 @@ def test_the_payload_is_split_by_when_it_runs(tmp_path: Path, monkeypatch: pytes
 
 
 def test_overlay_has_os_release_and_no_keep_files(tmp_path: Path) -> None:
-    rootfs.build_overlay(build(tmp_path))
+    rootfs.build_overlay("amd64", "x86", build(tmp_path))
     found = listing(tmp_path / "out.squashfs")
     assert not [path for path in found if path.endswith(".keep")]
     assert found["etc/shadow"] == "-rw-r-----"
@@ -97,5 +93,5 @@ def test_overlay_has_os_release_and_no_keep_files(tmp_path: Path) -> None:
 def test_no_layer_hides_the_merged_folders(tmp_path: Path, layer: str) -> None:
     tree = Tree()
     tree.add_file(f"{layer}/program", b"x", 0o755)
-    rootfs.write_layer("overlay", tree, build(tmp_path))
+    rootfs.write_layer("overlay", tree, "x86", build(tmp_path))
     assert listing(tmp_path / "out.squashfs")[layer] == "lrwxrwxrwx"

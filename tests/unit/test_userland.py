@@ -11,6 +11,8 @@ from tasks.lib.paths import TOP
 from tasks.skeleton import skeleton
 from tasks.userland import BUNDLE, SELECTION, Selection, load_selection, select
 
+LIBRARIES = "usr/lib/x86_64-linux-gnu"
+
 
 def everything() -> Tree:
     tree = skeleton()
@@ -35,7 +37,7 @@ def selection(**changes: tuple[str, ...]) -> Selection:
 
 
 def test_only_what_is_chosen_is_taken() -> None:
-    tree = select(everything(), selection())
+    tree = select(everything(), selection(), LIBRARIES)
     assert [path for path, entry in tree.items() if entry.kind != "dir"] == [
         "bin",
         "etc/mke2fs.conf",
@@ -54,7 +56,7 @@ def test_only_what_is_chosen_is_taken() -> None:
 
 
 def test_programs_win_over_applets_and_are_found_in_every_folder() -> None:
-    tree = select(everything(), selection())
+    tree = select(everything(), selection(), LIBRARIES)
     assert tree["usr/bin/modprobe"].target == "../bin/kmod"
     for path in ("sbin/modprobe", "usr/sbin/modprobe", "bin/modprobe"):
         assert tree.resolve(path) == "usr/bin/kmod"
@@ -63,14 +65,14 @@ def test_programs_win_over_applets_and_are_found_in_every_folder() -> None:
 
 def test_an_applet_that_busybox_lacks_is_named() -> None:
     with pytest.raises(BuildError, match="no applet telnetd"):
-        select(everything(), selection(applets=("telnetd",)))
+        select(everything(), selection(applets=("telnetd",)), LIBRARIES)
 
 
 def test_a_missing_program_or_file_is_named() -> None:
     with pytest.raises(BuildError, match="/usr/sbin/nft"):
-        select(everything(), selection(programs=("/usr/bin/busybox", "/usr/sbin/nft")))
+        select(everything(), selection(programs=("/usr/bin/busybox", "/usr/sbin/nft")), LIBRARIES)
     with pytest.raises(BuildError, match="/etc/gone"):
-        select(everything(), selection(files=("/etc/gone",)))
+        select(everything(), selection(files=("/etc/gone",)), LIBRARIES)
 
 
 def test_the_selection_of_the_product_is_readable_and_has_no_servers() -> None:

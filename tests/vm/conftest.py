@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from dodo import PRODUCTS, TARGET
 from tasks.lib.paths import BUILD
-from tasks.lib.release.product import iso_path
+from tasks.lib.release.product import named
 from tasks.lib.vm.accel import Acceleration, acceleration
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine
 from tasks.lib.vm.media import BootFiles, boot_files
+from tasks.testimages import nginx
 from tests.vm import evidence
 
 LOGS = BUILD / "test-logs"
-NGINX = BUILD / "test-images" / "nginx.tar"
 CONSOLE_LINES = 80
 
 Start = Callable[[Hardware, float], Machine]
@@ -55,19 +56,19 @@ def product(path: Path, task: str) -> Path:
 @pytest.fixture(scope="session")
 def iso() -> Path:
     """The product itself, byte for byte."""
-    return product(Path(os.environ.get("KUBESOLO_TEST_ISO", iso_path())), "iso")
+    return product(Path(os.environ.get("KUBESOLO_TEST_ISO", PRODUCTS[0].path)), PRODUCTS[0].task)
 
 
 @pytest.fixture(scope="session")
 def stub_iso() -> Path:
     """The same with a payload of a few lines of shell, for tests of the boot alone."""
-    default = BUILD / "kubesolo-os-stub-amd64.iso"
-    return product(Path(os.environ.get("KUBESOLO_TEST_STUB_ISO", default)), "iso-stub")
+    stub = named(PRODUCTS, "iso-stub")
+    return product(Path(os.environ.get("KUBESOLO_TEST_STUB_ISO", stub.path)), stub.task)
 
 
 @pytest.fixture(scope="session")
 def nginx_archive() -> Path:
-    return product(NGINX, "test-images")
+    return product(nginx(TARGET), "test-images")
 
 
 @pytest.fixture(scope="session")

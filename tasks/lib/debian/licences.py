@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.lib.debian import debs
 from tasks.lib.debian.lockfile import Package
 from tasks.lib.errors import BuildError
-from tasks.lib.release.manifest import Part
+from tasks.lib.provider import Part
 
 UNKNOWN = "see its copyright file"
 DOC = "usr/share/doc"

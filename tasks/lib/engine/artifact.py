@@ -93,7 +93,7 @@ def definition_of(build: Callable[..., object]) -> tuple[str, str, str]:
     """
     bound = ""
     if isinstance(build, functools.partial):
-        bound = repr((build.args, sorted(build.keywords.items())))
+        bound = repr((build.args, sorted(build.keywords.items()))).replace(f"{TOP}{os.sep}", "")
         build = build.func
     name = getattr(build, "__qualname__", "?")
     if "<" in name or "." in name or " at 0x" in bound:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tasks.lib.errors import BuildError
 
 Message = dict[str, Any]
 
@@ -21,16 +23,25 @@ class Build:
     outs: temporary names beside the targets, in the targets' order; the engine renames them when the
     recipe returns, so that a target is either the old one or the whole new one.
     scratch: a folder that is removed afterwards; in it is only .tmp, where temporary files (TMPDIR) go.
+    values: those that the task declares, and nothing else of versions.toml.
     """
 
     outs: list[Path]
     scratch: Path
     report: Callable[[Message], None] = field(default=_nobody_listens, repr=False)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def out(self) -> Path:
         """The temporary name of the first (mostly the only) target."""
         return self.outs[0]
+
+    @property
+    def epoch(self) -> int:
+        """The date of every file that is made, in seconds since 1970; BuildError when it is not declared."""
+        if "epoch" not in self.values:
+            raise BuildError("this task uses the date, but does not declare it", "add epoch to its values=")
+        return int(self.values["epoch"])
 
     def progress(self, done: float, total: float, unit: str = "") -> None:
         """Say how far the work is: `done` of `total` (0 when unknown) `unit`s, such as "B" or "packages"."""

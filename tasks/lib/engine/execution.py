@@ -76,7 +76,7 @@ def make(spec: Artifact, report: Callable[[Message], None]) -> Outcome:
         for folder in {scratch, *(out.parent for out in outs)}:
             folder.mkdir(parents=True, exist_ok=True)
         with only_declared(spec, outs, scratch), temporary_files(scratch / ".tmp"):
-            spec.build(Build(outs, scratch, report))
+            spec.build(Build(outs, scratch, report, spec.values))
         for out, target in zip(outs, spec.targets, strict=True):
             if not os.path.lexists(out):
                 raise BuildError(f"task {spec.name} did not make {target}", "its recipe must write b.outs")

@@ -11,7 +11,7 @@ from tasks.lib.go.patch import PLACE
 from tasks.lib.go.program import command
 from tasks.lib.paths import TOP, cache_dir
 from tasks.lib.process import run
-from tasks.lib.release.manifest import Part
+from tasks.lib.provider import Part
 
 GO_SUM = TOP / "payload" / "go.sum"
 UNKNOWN = "see its LICENSE file"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.lib.arch import AMD64
 from tasks.lib.errors import BuildError
 from tasks.lib.go.patch import PLACE, Patch, patch_modules
 from tasks.lib.go.toolchain import prune
@@ -25,6 +26,7 @@ NO_NETWORK = re.compile(
 )
 
 Progress = Callable[[float, float, str], None]
+Variables = tuple[tuple[str, str], ...]
 
 
 def quiet(done: float, total: float, unit: str) -> None:
@@ -64,12 +66,15 @@ def toolchain(module: Path) -> str:
     return exact[1] if exact else f"go{named[1]}" if named else ""
 
 
-def go_environment(module: Path, arch: str = "amd64") -> dict[str, str]:
-    """Everything that go reads from its environment: nothing of the host's leaks into programs."""
+def go_environment(module: Path, arch: Variables = AMD64.go) -> dict[str, str]:
+    """Everything that go reads from its environment: nothing of the host's leaks into programs.
+
+    arch: what says for which processor (Arch.go).
+    """
     cache = cache_dir() / "go"
     env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     env |= {
-        "CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": arch, "GOAMD64": "v1", "GOARM64": "v8.0",
+        "CGO_ENABLED": "0", "GOOS": "linux", **dict(arch),
         "GOFLAGS": "", "GOEXPERIMENT": "", "GOWORK": "off", "GOENV": "off", "GO111MODULE": "on",
         "GOTOOLCHAIN": toolchain(module), "GOTELEMETRY": "off",
         "GOMODCACHE": str(cache / "mod"), "GOCACHE": str(cache / "build"),
@@ -79,34 +84,40 @@ def go_environment(module: Path, arch: str = "amd64") -> dict[str, str]:
     return env
 
 
-def flags(module: Path, program: Program, folder: Path) -> tuple[Path, list[str], dict[str, str]]:
+def flags(
+    module: Path, program: Program, folder: Path, arch: Variables = AMD64.go
+) -> tuple[Path, list[str], dict[str, str]]:
     """The go command, the flags that decide about the bytes of what is compiled, and the environment.
 
     folder: patched modules are put below it (gopatch.PLACE), where they are needed until go has ended.
     Raises BuildError when the toolchain or a patched module can not be had.
     """
-    go, pruning, env = prune(command(), module, go_environment(module))
+    go, pruning, env = prune(command(), module, go_environment(module, arch))
     patching = patch_modules(go, module, program.patches, env, folder / PLACE)
     linker = "-s -w -buildid=" + "".join(f" -X {name}={value}" for name, value in program.variables)
     fixed = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
     return go, [*pruning, *patching, *fixed, "-tags", ",".join(program.tags), "-ldflags", linker], env
 
 
-def build_command(module: Path, program: Program, out: Path) -> tuple[list[str], dict[str, str]]:
+def build_command(
+    module: Path, program: Program, out: Path, arch: Variables = AMD64.go
+) -> tuple[list[str], dict[str, str]]:
     """The command and the environment that compile one program of the module in folder `module` to `out`.
 
     Raises BuildError when the toolchain or a patched module can not be had.
     """
-    go, decided, env = flags(module, program, out.parent)
+    go, decided, env = flags(module, program, out.parent, arch)
     return [str(go), "build", "-v", *decided, "-o", str(out), program.package], env
 
 
-def compile_program(module: Path, program: Program, out: Path, progress: Progress = quiet) -> None:
+def compile_program(
+    module: Path, program: Program, out: Path, arch: Variables = AMD64.go, progress: Progress = quiet
+) -> None:
     """Compile one program of the module in folder `module` to the file `out`.
 
     Raises BuildError with what go printed: a compile error, or modules that can not be fetched.
     """
-    argv, env = build_command(module, program, out)
+    argv, env = build_command(module, program, out, arch)
     follow(argv, module, env, Counter(module, progress))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from tasks.lib.kernel.modules import Kernel, module_name
 SECTION = re.compile(r"\[([a-z0-9 -]+)(?::([a-z0-9 ,-]+))?\]")
 LINE = re.compile(r"(?P<minus>-\s*)?(?P<pattern>[A-Za-z0-9_./*?-]+)")
 HELP = (
-    "write [section], [section: flavour], include FILE, a module, a folder/, a glob, or '- ' and one of these"
+    "write [section], [section: flavour or architecture], include FILE, a module, a folder/, a glob, "
+    "or '- ' and one of these"
 )
 
 
@@ -58,8 +59,9 @@ def wildcard(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(signs.get(part, re.escape(part)) for part in re.split(r"(\*\*|[*?])", pattern)))
 
 
-def read_list(path: Path, flavour: str) -> list[Rule]:
-    """The rules of a list and of the lists that it includes, for one flavour of the kernel.
+def read_list(path: Path, conditions: Collection[str]) -> list[Rule]:
+    """The rules of a list and of the lists that it includes, with the sections for one of the conditions: a
+    flavour of the kernel, an architecture.
 
     Raises BuildError naming file and line.
     """
@@ -74,11 +76,13 @@ def read_list(path: Path, flavour: str) -> list[Rule]:
         line = text.partition("#")[0].strip()
         if header := SECTION.fullmatch(line):
             section = header[1].strip()
-            applies = header[2] is None or flavour in re.split(r"[\s,]+", header[2].strip())
+            applies = header[2] is None or not set(conditions).isdisjoint(
+                re.split(r"[\s,]+", header[2].strip())
+            )
         elif not line or not applies:
             continue
         elif line.startswith("include "):
-            rules += read_list(path.parent / line.removeprefix("include ").strip(), flavour)
+            rules += read_list(path.parent / line.removeprefix("include ").strip(), conditions)
         elif rule := LINE.fullmatch(line):
             rules.append(Rule(section, rule["pattern"], rule["minus"] is not None, where))
         else:
