@@ -67,6 +67,59 @@ UNREAD_COUNT = Patch(
         ("countKine.Scan(&count)", 1, "d.queryRow(ctx, countKine).Scan(&count)"),
     ),
 )
+# kine takes every error of a write for a conflict with another one. On a full disk the API server would then try
+# again at once, for ever, instead of telling its client.
+HONEST_ERRORS = Patch(
+    "github.com/k3s-io/kine",
+    "pkg/logstructured/logstructured.go",
+    (
+        (
+            """\trev, err = l.log.Append(ctx, deleteEvent)
+\tif err != nil {""",
+            1,
+            """\trev, err = l.log.Append(ctx, deleteEvent)
+\tif err != nil && err != server.ErrKeyExists {
+\t\treturn 0, nil, false, err
+\t}
+\tif err != nil {""",
+        ),
+        (
+            """\trev, err = l.log.Append(ctx, updateEvent)
+\tif err != nil {""",
+            1,
+            """\trev, err = l.log.Append(ctx, updateEvent)
+\tif err != nil && err != server.ErrKeyExists {
+\t\treturn 0, nil, false, err
+\t}
+\tif err != nil {""",
+        ),
+    ),
+)
+# Of two writes that are confirmed at the same time, kine may keep the lower revision as the current one: clients
+# that wait for the higher one wait until the next write. What is committed together is confirmed at the same time.
+LATEST_REVISION = Patch(
+    "github.com/k3s-io/kine",
+    "pkg/logstructured/sqllog/sql.go",
+    (
+        ("s.currentRev.CompareAndSwap(currentRev, rev)", 1, "s.advance(rev)"),
+        ("s.currentRev.CompareAndSwap(pollRevision, rev)", 1, "s.advance(rev)"),
+        ("\tcurrentRev := s.currentRev.Load()\n\trev, err := s.d.Insert(", 1, "\trev, err := s.d.Insert("),
+        (
+            "// scan scans the current row's columns",
+            1,
+            """// advance makes rev the current revision unless a later one is.
+func (s *SQLLog) advance(rev int64) {
+\tfor known := s.currentRev.Load(); known < rev; known = s.currentRev.Load() {
+\t\tif s.currentRev.CompareAndSwap(known, rev) {
+\t\t\treturn
+\t\t}
+\t}
+}
+
+// scan scans the current row's columns""",
+        ),
+    ),
+)
 # kubectl reads its translations, for a fifth of a second under emulation, before any program that contains it
 # begins. No node has a language set; without translations kubectl speaks English.
 TRANSLATIONS = Patch(
@@ -75,7 +128,7 @@ TRANSLATIONS = Patch(
     (('return LoadTranslations("kubectl", nil)', 1, "return nil"),),
 )
 KUBESOLO = Program(
-    patches=(LOOPBACK_KEYS, UNREAD_COUNT, TRANSLATIONS),
+    patches=(LOOPBACK_KEYS, UNREAD_COUNT, HONEST_ERRORS, LATEST_REVISION, TRANSLATIONS),
     tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace", "nri_no_wasm"),
     variables=(
         (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}"),

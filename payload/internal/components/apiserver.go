@@ -124,7 +124,6 @@ func apiServerArguments(c *Config) []string {
 		"--bind-address=" + bindAddress,
 		"--secure-port=" + strconv.Itoa(c.APIPort),
 		"--etcd-servers=unix://" + c.KineSocket(),
-		"--etcd-compaction-interval=0", // kine compacts by itself
 		"--etcd-count-metric-poll-period=0",
 		"--etcd-db-metric-poll-interval=0",
 		"--client-ca-file=" + c.PKI.File("ca.crt"),

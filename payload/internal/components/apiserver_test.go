@@ -15,6 +15,7 @@ import (
 	"time"
 
 	certutil "k8s.io/client-go/util/cert"
+	apioptions "k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 
 	"kubesolo.io/os/payload/internal/journal"
 	"kubesolo.io/os/payload/internal/options"
@@ -46,6 +47,18 @@ func testConfig(t *testing.T) *Config {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// TestOldRevisionsExpire: with an interval of zero the API server would keep its snapshots for ever, and nobody would
+// have kine compact.
+func TestOldRevisionsExpire(t *testing.T) {
+	run := apioptions.NewServerRunOptions()
+	if err := parse("kube-apiserver", run.Flags(), apiServerArguments(testConfig(t))); err != nil {
+		t.Fatal(err)
+	}
+	if interval := run.Etcd.StorageConfig.CompactionInterval; interval != 5*time.Minute {
+		t.Errorf("compacted every %v", interval)
+	}
 }
 
 func administrator(t *testing.T, c *Config) *http.Client {

@@ -44,6 +44,7 @@ func Containerd(ctx context.Context, c *Config) (client *containerd.Client, stop
 	}
 	config := &srvconfig.Config{Version: version.ConfigVersion, Root: containerdRoot, State: containerdState}
 	registerClient(&client)
+	registerDiffer()
 	registered := func() iter.Seq[plugin.Registration] {
 		return slices.Values(registry.Graph(func(*plugin.Registration) bool { return false }))
 	}

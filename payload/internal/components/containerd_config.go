@@ -1,9 +1,15 @@
 package components
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/containerd/platforms"
+
+	"kubesolo.io/os/payload/internal/durable"
+	"kubesolo.io/os/payload/internal/journal"
 )
 
 // containerdConfig is containerd's configuration (version 3 of containerd's config format, documented in
@@ -35,6 +41,13 @@ snapshotter = "overlayfs"
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = %q
 
+[plugins."io.containerd.service.v1.diff-service"]
+sync_fs = true
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = %q
+snapshotter = "overlayfs"
+differ = %q
+
 [plugins."io.containerd.cri.v1.runtime".containerd]
 default_runtime_name = "crun"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.crun]
@@ -46,7 +59,8 @@ SystemdCgroup = false
 bin_dirs = ["/opt/cni/bin", "/usr/libexec/cni"]
 conf_dir = %q
 use_internal_loopback = true
-`, containerdRoot, containerdState, ContainerdSocket, ContainerdSocket+".ttrpc", pause, filepath.Dir(networkConfig))
+`, containerdRoot, containerdState, ContainerdSocket, ContainerdSocket+".ttrpc", pause,
+		platforms.DefaultString(), lastingDiffer, filepath.Dir(networkConfig))
 }
 
 // networkConflist is the pods' network (CNI specification 1.0.0): a bridge with NAT, host ports.
@@ -88,5 +102,16 @@ func writeNetworkConfig() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(networkConfig, []byte(networkConflist), 0o644)
+	return keepNetworkConfig(networkConfig)
+}
+
+// keepNetworkConfig writes the file when it is not as it should be. Where a full disk keeps it from that, an old
+// one that is whole does.
+func keepNetworkConfig(path string) error {
+	err := durable.Ensure(path, []byte(networkConflist), 0o644)
+	if old, reading := os.ReadFile(path); durable.IsFull(err) && reading == nil && json.Valid(old) {
+		journal.Warn("cni", "%v; the old one stays", err)
+		return nil
+	}
+	return err
 }

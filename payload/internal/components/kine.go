@@ -15,11 +15,15 @@ import (
 	"github.com/k3s-io/kine/pkg/drivers"
 	"github.com/k3s-io/kine/pkg/drivers/generic"
 	"github.com/k3s-io/kine/pkg/drivers/sqlite"
+	"github.com/k3s-io/kine/pkg/logstructured"
+	"github.com/k3s-io/kine/pkg/logstructured/sqllog"
 	kine "github.com/k3s-io/kine/pkg/server"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 	modernc "modernc.org/sqlite" // the database/sql driver "sqlite", without C
 
+	"kubesolo.io/os/payload/internal/commits"
+	"kubesolo.io/os/payload/internal/durable"
 	"kubesolo.io/os/payload/internal/journal"
 	"kubesolo.io/os/payload/internal/statements"
 )
@@ -31,13 +35,31 @@ const maxRequest = 1536*1024 + 512*1024
 // own view of the schema: at start, dozens wait for each other's locks, and requests run into their deadline of 30 s.
 const connections = 4
 
-// connectionSettings are the driver's own; kine hands them on.
-const connectionSettings = "_pragma=journal_mode(WAL)&_pragma=busy_timeout(30000)&_pragma=synchronous(NORMAL)&_txlock=immediate"
+// connectionSettings are the driver's own; kine hands them on. FULL: what is confirmed is on the disk. NORMAL, which
+// is kine's, loses what was written since the last checkpoint when the power is cut, and gives out its revisions
+// again. EXTRA differs for journals that are not a write-ahead log only (sqlite.org/pragma.html).
+const connectionSettings = "_pragma=journal_mode(WAL)&_pragma=busy_timeout(30000)&_pragma=synchronous(FULL)&_txlock=immediate"
+
+// noVacuum keeps kine from copying its database at the start. It wants it in the settings' text.
+const noVacuum = "&_kine_disable_startup_vacuum"
+
+// room is what the database needs to be opened and written to, in bytes: its log is checkpointed at 4 MB.
+const room = 8 << 20
+
+// compaction is by the API server every 5 minutes, as with etcd, so that both agree on what is gone: it drops its
+// own snapshots and answers requests for older ones (continue tokens) with 410 Gone. The revision that kine takes
+// for the current one must stay.
+const (
+	compactTimeout = 5 * time.Second
+	compactBatch   = 1000
+	compactRetain  = 1
+	pollBatch      = 500
+)
 
 // Kine serves the etcd interface on a socket, with SQLite behind it. It returns when it listens; after ctx
 // has ended, wait returns when the database is closed.
 func Kine(ctx context.Context, c *Config) (wait func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(c.database()), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(c.database()), 0o700); err != nil {
 		return nil, err
 	}
 	if c.Options.DBWALRepair {
@@ -47,19 +69,11 @@ func Kine(ctx context.Context, c *Config) (wait func(), err error) {
 	}
 	group := &sync.WaitGroup{}
 	running, stop := context.WithCancel(context.Background())
-	backend, dialect, err := sqlite.NewVariant(running, group, "sqlite", &drivers.Config{
-		DataSourceName:       c.database() + "?" + connectionSettings,
-		CompactInterval:      5 * time.Minute,
-		CompactTimeout:       5 * time.Second,
-		CompactMinRetain:     1000,
-		CompactBatchSize:     1000,
-		PollBatchSize:        500,
-		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: connections, MaxOpen: connections},
-	})
+	writer, err := openDatabase(running, group, c.database())
+	var backend kine.Backend
 	if err == nil {
-		err = keepStatements(running, group, dialect, c.database())
-	}
-	if err == nil {
+		log := sqllog.New(writer, 0, 0, compactTimeout, compactRetain, compactBatch, pollBatch)
+		backend = logstructured.New(log)
 		err = backend.Start(running)
 	}
 	if err != nil {
@@ -71,6 +85,30 @@ func Kine(ctx context.Context, c *Config) (wait func(), err error) {
 		return nil, err
 	}
 	return group.Wait, nil
+}
+
+// openDatabase returns kine's access to the database, with one writer and kept statements. It is closed when ctx ends.
+func openDatabase(ctx context.Context, group *sync.WaitGroup, path string) (*commits.Dialect, error) {
+	settings := "?" + connectionSettings
+	tight, err := durable.MakeRoom(filepath.Dir(path), room)
+	if err != nil {
+		return nil, err
+	}
+	if tight {
+		journal.Warn("kine", "the data partition is full: objects can be read, and deleted while there is any room")
+		settings += noVacuum
+	}
+	_, dialect, err := sqlite.NewVariant(ctx, group, "sqlite", &drivers.Config{
+		DataSourceName:       path + settings,
+		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: connections, MaxOpen: connections},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := keepStatements(ctx, group, dialect, path); err != nil {
+		return nil, err
+	}
+	return commits.New(ctx, group, dialect), nil
 }
 
 // keepStatements has kine's queries prepared once on each connection: half of its processor time. kine opens its
@@ -154,8 +192,36 @@ func repair(ctx context.Context, path string) error {
 	if err := check(ctx, path); err != nil {
 		return fmt.Errorf("database %s is damaged beyond its write-ahead log: %w", path, err)
 	}
+	if err := skipRevisions(ctx, path); err != nil {
+		return err
+	}
 	journal.Warn("kine", "repaired: the latest changes are lost, kept in %s-wal.broken", path)
 	return nil
+}
+
+// skipRevisions leaves out those that the lost log may have given to objects: clients know them. A revision takes
+// more than one byte of the log. What stands in for them is kine's own record for revisions that nobody has.
+func skipRevisions(ctx context.Context, path string) error {
+	lost, err := os.Stat(path + "-wal.broken")
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	database, err := sql.Open("sqlite", path)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	var tables int
+	row := database.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'kine'")
+	if err := row.Scan(&tables); err != nil || tables == 0 {
+		return err
+	}
+	_, err = database.ExecContext(ctx, `INSERT INTO kine(id, name, created, deleted, create_revision, prev_revision, lease)
+		SELECT seq + ?, 'gap-' || (seq + ?), 0, 1, 0, 0, 0 FROM sqlite_sequence WHERE name = 'kine'`, lost.Size(), lost.Size())
+	return err
 }
 
 func check(ctx context.Context, path string) error {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"kubesolo.io/os/payload/internal/durable"
 )
 
 // DefaultPath is where a node keeps its state.
@@ -128,6 +130,10 @@ func (o *Options) PreparePath() error {
 		return fmt.Errorf("--path: %w", err)
 	}
 	probe, err := os.CreateTemp(o.Path, ".writable-")
+	if durable.IsFull(err) { // the API must come up, as things are deleted through it
+		durable.GiveUpReserve()
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("--path: %s can not be written to: %w", o.Path, errors.Unwrap(err))
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"os"
-	"path/filepath"
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -13,6 +12,8 @@ import (
 	"k8s.io/client-go/util/keyutil"
 	kubeconfigutil "k8s.io/kubernetes/cmd/kubeadm/app/util/kubeconfig"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
+
+	"kubesolo.io/os/payload/internal/durable"
 )
 
 const (
@@ -101,24 +102,5 @@ func (p *PKI) writeKey(name string, key crypto.Signer) error {
 
 // writeFile replaces a file as a whole and lasting: after a power cut there is the old or the new one.
 func writeFile(path string, data []byte, mode os.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	if _, err = file.Write(data); err == nil {
-		if err = file.Chmod(mode); err == nil {
-			err = file.Sync()
-		}
-	}
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		os.Remove(path + ".new")
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return durable.WriteFile(path, data, mode)
 }

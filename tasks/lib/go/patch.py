@@ -1,4 +1,4 @@
-"""Go modules that are changed in one file while a program is compiled from them.
+"""Go modules that are changed in a few files while a program is compiled from them.
 
 Go's -overlay refuses files of the module cache, so the changed module is a copy of the verified one, beside
 what is compiled, and go.mod is replaced by one (go help build, -modfile) that points there. A program records
@@ -59,10 +59,11 @@ def patch_modules(
         return []
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    edits = [
-        f"-replace={patch.module}={seen_from(module, patched(go, module, patch, env, place))}"
-        for patch in patches
-    ]
+    folders = {name: copied(go, module, name, env, place) for name in {patch.module: None for patch in patches}}
+    for patch in patches:
+        path = folders[patch.module] / patch.file
+        replace(path, patch.apply(path.read_text(encoding="utf-8")))
+    edits = [f"-replace={name}={seen_from(module, folder)}" for name, folder in folders.items()]
     for name in ("go.mod", "go.sum"):
         shutil.copyfile(module / name, place / name)
     run([go, "mod", "edit", *edits, place / "go.mod"], cwd=module, env=env)
@@ -75,14 +76,12 @@ def seen_from(module: Path, folder: Path) -> str:
     return path if path.startswith("..") else f"./{path}"
 
 
-def patched(go: Path, module: Path, patch: Patch, env: Mapping[str, str], place: Path) -> Path:
-    """The folder of the module with its patch."""
-    said = run([go, "mod", "download", "-json", patch.module], cwd=module, env=env).stdout
+def copied(go: Path, module: Path, name: str, env: Mapping[str, str], place: Path) -> Path:
+    """The folder of a copy of the module `name`, to be changed."""
+    said = run([go, "mod", "download", "-json", name], cwd=module, env=env).stdout
     found = json.loads(said)
-    text = patch.apply((Path(found["Dir"]) / patch.file).read_text(encoding="utf-8"))
-    folder = place / f"{patch.module.replace('/', '-')}-{found['Version']}"
+    folder = place / f"{name.replace('/', '-')}-{found['Version']}"
     copy_writable(Path(found["Dir"]), folder)
-    replace(folder / patch.file, text)
     return folder
 
 

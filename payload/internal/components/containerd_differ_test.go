@@ -1,0 +1,93 @@
+package components
+
+import (
+	"context"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	srvconfig "github.com/containerd/containerd/v2/cmd/containerd/server/config"
+	"github.com/containerd/containerd/v2/core/diff"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/plugins"
+	"github.com/containerd/containerd/v2/version"
+	"github.com/containerd/plugin"
+	"github.com/containerd/plugin/registry"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// noticing is a differ that only notes what it is asked for.
+type noticing struct {
+	diff.Comparer
+	config diff.ApplyConfig
+}
+
+func (n *noticing) Apply(ctx context.Context, layer ocispec.Descriptor, _ []mount.Mount, options ...diff.ApplyOpt) (ocispec.Descriptor, error) {
+	for _, option := range options {
+		if err := option(ctx, layer, &n.config); err != nil {
+			return layer, err
+		}
+	}
+	return layer, nil
+}
+
+func TestPulledLayersAreFlushedBeforeTheyAreRecorded(t *testing.T) {
+	plain := &noticing{}
+	_, err := lasting{plain}.Apply(t.Context(), ocispec.Descriptor{}, nil, diff.WithSyncFs(false))
+	if err != nil || !plain.config.SyncFs {
+		t.Errorf("flushed: %v, %v", plain.config.SyncFs, err)
+	}
+}
+
+// TestContainerdReadsItsConfiguration decodes what we write into the plugins' own types, as containerd does: what
+// they do not know is an error, and what they know is as we want it.
+func TestContainerdReadsItsConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "containerd.toml")
+	if err := os.WriteFile(path, []byte(containerdConfig("pause")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := &srvconfig.Config{Version: version.ConfigVersion}
+	registered := func() iter.Seq[plugin.Registration] {
+		return slices.Values(registry.Graph(func(*plugin.Registration) bool { return false }))
+	}
+	if err := srvconfig.LoadConfigWithPlugins(t.Context(), path, registered, config); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range []struct {
+		kind plugin.Type
+		id   string
+	}{{plugins.ServicePlugin, "diff-service"}, {plugins.TransferPlugin, "local"}} {
+		found, is := registration(one.kind, one.id)
+		if !is {
+			t.Errorf("containerd has no %s.%s", one.kind, one.id)
+			continue
+		}
+		if _, err := config.Decode(t.Context(), string(one.kind)+"."+one.id, found.Config); err != nil {
+			t.Errorf("%s: %v", one.id, err)
+		}
+	}
+	if _, found := registration(plugins.DiffPlugin, plainDiffer); !found {
+		t.Errorf("containerd has no differ %q", plainDiffer)
+	}
+}
+
+func TestTheNetworkConfigurationIsNotRewritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "10-kubesolo.conflist")
+	for range 2 {
+		if err := keepNetworkConfig(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Dir(path), 0o500); err != nil { // for whoever is not root
+			t.Fatal(err)
+		}
+	}
+	before, _ := os.Stat(path)
+	if err := keepNetworkConfig(path); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := os.Stat(path); !os.SameFile(before, after) {
+		t.Error("the same file was written again")
+	}
+}
