@@ -21,14 +21,19 @@ import (
 )
 
 // open returns a writer over a database of its own.
-func open(t *testing.T) *Dialect {
+func open(t testing.TB) *Dialect {
+	t.Helper()
+	return openWith(t, "FULL")
+}
+
+func openWith(t testing.TB, synchronous string) *Dialect {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	group := &sync.WaitGroup{}
 	t.Cleanup(func() { stop(); group.Wait() })
 	path := filepath.Join(t.TempDir(), "db")
 	_, plain, err := sqlite.NewVariant(ctx, group, "sqlite", &drivers.Config{
-		DataSourceName:       path + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(30000)&_pragma=synchronous(FULL)&_txlock=immediate",
+		DataSourceName:       path + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(30000)&_txlock=immediate&_pragma=synchronous(" + synchronous + ")",
 		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: 4, MaxOpen: 4},
 	})
 	if err != nil {
@@ -210,3 +215,40 @@ func TestAWriteThatNobodyWaitsForIsNotBegun(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// BenchmarkConfirmedWrites says how many writes a second are confirmed: all that wait in one transaction (as it is),
+// one for each, and one for each without waiting for the disk (as it was).
+// go test -run - -bench . with TMPDIR on the disk to be measured.
+func BenchmarkConfirmedWrites(b *testing.B) {
+	together := func(d *Dialect) inserter { return d.Insert }
+	alone := func(d *Dialect) inserter { return d.Generic.Insert }
+	for _, writers := range []int{1, 8, 32} {
+		for _, kind := range []struct {
+			name, synchronous string
+			insert            func(*Dialect) inserter
+		}{{"together", "FULL", together}, {"alone", "FULL", alone}, {"alone", "NORMAL", alone}} {
+			b.Run(fmt.Sprintf("%s/%s/%d", kind.name, kind.synchronous, writers), func(b *testing.B) {
+				d := openWith(b, kind.synchronous)
+				measure(b, kind.insert(d), writers)
+			})
+		}
+	}
+}
+
+func measure(b *testing.B, insert inserter, writers int) {
+	numbers, group, value := atomic.Int64{}, sync.WaitGroup{}, make([]byte, 1000)
+	b.ResetTimer()
+	for range writers {
+		group.Go(func() {
+			for number := numbers.Add(1); number <= int64(b.N); number = numbers.Add(1) {
+				if _, err := insert(b.Context(), fmt.Sprint("/", number), true, false, 0, 0, 0, value); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+}
+
+type inserter = func(ctx context.Context, key string, create, delete bool, createRevision, previousRevision int64, ttl int64, value []byte) (int64, error)
