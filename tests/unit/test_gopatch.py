@@ -66,7 +66,9 @@ def test_a_program_is_compiled_with_the_change_and_the_cache_is_not_touched(tmp_
 
 
 def test_two_files_of_one_module(tmp_path: Path) -> None:
-    other = Patch(UUID, "util.go", (("func randomBits(", 1, "func init() { Nil[6] = 3 << 4 }\n\nfunc randomBits("),))
+    other = Patch(
+        UUID, "util.go", (("func randomBits(", 1, "func init() { Nil[6] = 3 << 4 }\n\nfunc randomBits("),)
+    )
     first = Patch(UUID, "uuid.go", (("return Version(uuid[6] >> 4)", 1, "return Version(uuid[6]>>4) + 1"),))
     golang.compile_program(module(tmp_path), golang.Program(patches=(first, other)), tmp_path / "out")
     assert run([tmp_path / "out"]).stdout == b"VERSION_4\n"

@@ -59,7 +59,8 @@ def patch_modules(
         return []
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    folders = {name: copied(go, module, name, env, place) for name in {patch.module: None for patch in patches}}
+    modules = dict.fromkeys(patch.module for patch in patches)
+    folders = {name: copied(go, module, name, env, place) for name in modules}
     for patch in patches:
         path = folders[patch.module] / patch.file
         replace(path, patch.apply(path.read_text(encoding="utf-8")))
