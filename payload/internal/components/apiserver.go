@@ -143,7 +143,7 @@ func apiServerArguments(c *Config) []string {
 		"--service-account-issuer=https://kubernetes.default.svc." + ClusterDomain,
 		"--service-account-key-file=" + c.PKI.File("sa.pub"),
 		"--service-account-signing-key-file=" + c.PKI.File("sa.key"),
-		"--service-cluster-ip-range=" + ServiceCIDR,
+		"--service-cluster-ip-range=" + c.Networks.Services.String(),
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
 		"--anonymous-auth=false",

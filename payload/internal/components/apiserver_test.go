@@ -18,6 +18,7 @@ import (
 	apioptions "k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 
 	"kubesolo.io/os/payload/internal/journal"
+	"kubesolo.io/os/payload/internal/networks"
 	"kubesolo.io/os/payload/internal/options"
 	"kubesolo.io/os/payload/internal/pki"
 )
@@ -39,7 +40,7 @@ func testConfig(t *testing.T) *Config {
 	t.Helper()
 	dir := t.TempDir()
 	c := &Config{
-		Options: &options.Options{Path: dir}, NodeName: "edge", NodeIP: net.ParseIP("192.0.2.1"),
+		Options: &options.Options{Path: dir}, NodeName: "edge", NodeIP: net.ParseIP("192.0.2.1"), Networks: networks.Default(),
 		PKI: pki.New(filepath.Join(dir, "pki")), RunDir: dir, APIPort: freePort(t),
 	}
 	names := pki.Names{Node: "edge", API: certutil.AltNames{DNSNames: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}}

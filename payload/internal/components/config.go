@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"kubesolo.io/os/payload/internal/milestones"
+	"kubesolo.io/os/payload/internal/networks"
 	"kubesolo.io/os/payload/internal/options"
 	"kubesolo.io/os/payload/internal/pki"
 )
@@ -13,20 +14,15 @@ import (
 // APIPort is where the API server listens.
 const APIPort = 6443
 
-// Networks of the cluster (fixed: operators and manifests rely on them).
-const (
-	PodCIDR       = "10.42.0.0/16"
-	ServiceCIDR   = "10.43.0.0/16"
-	APIServiceIP  = "10.43.0.1"
-	DNSServiceIP  = "10.43.0.10"
-	ClusterDomain = "cluster.local"
-)
+// ClusterDomain is the domain of the cluster's names (fixed: operators and manifests rely on it).
+const ClusterDomain = "cluster.local"
 
 // Config is what the components are started with.
 type Config struct {
 	Options    *options.Options
 	NodeName   string
 	NodeIP     net.IP
+	Networks   networks.Networks
 	PKI        *pki.PKI
 	RunDir     string // sockets and generated configuration; gone after a reboot
 	APIPort    int

@@ -35,7 +35,7 @@ const (
 // an image that goes through the socket is framed and copied twice more. stop closes its databases; running
 // containers and their shims stay, and are found again through the state folder at the next start.
 func Containerd(ctx context.Context, c *Config) (client *containerd.Client, stop func(), err error) {
-	if err := writeNetworkConfig(); err != nil {
+	if err := writeNetworkConfig(c.Networks.Pods.String()); err != nil {
 		return nil, nil, err
 	}
 	path := filepath.Join(c.RunDir, "containerd.toml")

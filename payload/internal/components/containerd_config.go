@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/containerd/platforms"
 
@@ -64,7 +65,8 @@ use_internal_loopback = true
 }
 
 // networkConflist is the pods' network (CNI specification 1.0.0): a bridge with NAT, host ports.
-const networkConflist = `{
+func networkConflist(pods string) string {
+	return `{
   "cniVersion": "1.0.0",
   "name": "kubesolo",
   "plugins": [
@@ -77,7 +79,7 @@ const networkConflist = `{
       "hairpinMode": true,
       "ipam": {
         "type": "host-local",
-        "ranges": [[{"subnet": "` + PodCIDR + `"}]],
+        "ranges": [[{"subnet": "` + pods + `"}]],
         "routes": [{"dst": "0.0.0.0/0"}],
         "dataDir": "/run/cni"
       }
@@ -86,29 +88,43 @@ const networkConflist = `{
   ]
 }
 `
+}
+
+// foreignNetwork says whether an operator has put a configuration of the pods' network in place of ours.
+func foreignNetwork() bool {
+	entries, _ := os.ReadDir(filepath.Dir(networkConfig))
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		known := slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(e.Name()))
+		return known && e.Name() != filepath.Base(networkConfig)
+	})
+}
+
+// APIForPods is an address at which pods reach the API server without kube-proxy and for as long as they run: their
+// router, which stays when the node's address changes. An operator's own pod network has routers that nobody knows
+// here; then it is the node's address, and whoever uses it has to be made again when that changes.
+func APIForPods(c *Config) string {
+	if foreignNetwork() {
+		return c.NodeIP.String()
+	}
+	return c.Networks.Gateway().String()
+}
 
 // writeNetworkConfig writes the pods' network unless an operator has put a configuration there.
-func writeNetworkConfig() error {
+func writeNetworkConfig(pods string) error {
+	if foreignNetwork() {
+		return nil
+	}
 	dir := filepath.Dir(networkConfig)
-	entries, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	for _, entry := range entries {
-		if filepath.Join(dir, entry.Name()) != networkConfig {
-			return nil
-		}
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return keepNetworkConfig(networkConfig)
+	return keepNetworkConfig(networkConfig, networkConflist(pods))
 }
 
 // keepNetworkConfig writes the file when it is not as it should be. Where a full disk keeps it from that, an old
 // one that is whole does.
-func keepNetworkConfig(path string) error {
-	err := durable.Ensure(path, []byte(networkConflist), 0o644)
+func keepNetworkConfig(path, content string) error {
+	err := durable.Ensure(path, []byte(content), 0o644)
 	if old, reading := os.ReadFile(path); durable.IsFull(err) && reading == nil && json.Valid(old) {
 		journal.Warn("cni", "%v; the old one stays", err)
 		return nil

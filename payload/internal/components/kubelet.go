@@ -21,11 +21,10 @@ func Kubelet(ctx context.Context, c *Config) error {
 	flags.HostnameOverride = c.NodeName
 	flags.NodeIP = c.NodeIP.String()
 	flags.RootDirectory = "/var/lib/kubelet"
-	config, err := options.NewKubeletConfiguration()
+	config, err := kubeletConfiguration(c)
 	if err != nil {
 		return err
 	}
-	configureKubelet(config, c)
 	server := &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *config}
 	dependencies, err := app.UnsecuredDependencies(ctx, server, utilfeature.DefaultFeatureGate)
 	if err != nil {
@@ -34,7 +33,11 @@ func Kubelet(ctx context.Context, c *Config) error {
 	return app.Run(ctx, server, dependencies, utilfeature.DefaultFeatureGate)
 }
 
-func configureKubelet(k *kubeletconfig.KubeletConfiguration, c *Config) {
+func kubeletConfiguration(c *Config) (*kubeletconfig.KubeletConfiguration, error) {
+	k, err := options.NewKubeletConfiguration()
+	if err != nil {
+		return nil, err
+	}
 	// The option structs keep the defaults of an old command line: open to everybody.
 	k.Authentication.Anonymous.Enabled = false
 	k.Authentication.Webhook.Enabled = true
@@ -49,10 +52,12 @@ func configureKubelet(k *kubeletconfig.KubeletConfiguration, c *Config) {
 	k.CgroupDriver = "cgroupfs"
 	k.ProtectKernelDefaults = true
 	k.FailSwapOn = false
-	k.ClusterDNS = []string{DNSServiceIP}
+	k.ClusterDNS = []string{c.Networks.DNS().String()}
 	k.ClusterDomain = ClusterDomain
 	k.ResolverConfig = "/etc/resolv.conf"
 	k.RegisterNode = true
+	// Pods that ask for nothing may not make the system calls that no container needs.
+	k.SeccompDefault = true
 	k.VolumePluginDir = volumePlugins
 	k.SerializeImagePulls = true
 	k.EnableProfilingHandler = false
@@ -60,4 +65,5 @@ func configureKubelet(k *kubeletconfig.KubeletConfiguration, c *Config) {
 	// Writes and wake-ups that a single node does not need so often.
 	k.NodeStatusReportFrequency = metav1.Duration{Duration: 5 * time.Minute}
 	k.VolumeStatsAggPeriod = metav1.Duration{Duration: 5 * time.Minute}
+	return k, nil
 }

@@ -19,19 +19,7 @@ func Proxy(ctx context.Context, c *Config) error {
 	flags := pflag.NewFlagSet("kube-proxy", pflag.ContinueOnError)
 	run.AddFlags(flags)
 	journal.KeepQuiet()
-	err := flags.Parse([]string{
-		"--kubeconfig=" + c.PKI.Kubeconfig("kube-proxy"),
-		"--proxy-mode=nftables",
-		"--cluster-cidr=" + PodCIDR,
-		"--hostname-override=" + c.NodeName,
-		"--bind-address=" + c.NodeIP.String(),
-		"--healthz-bind-address=" + proxyHealth,
-		"--metrics-bind-address=127.0.0.1:10249",
-		// The boot stages size the connection table.
-		"--conntrack-max-per-core=0",
-		"--conntrack-min=0",
-	})
-	if err != nil {
+	if err := flags.Parse(proxyArguments(c)); err != nil {
 		return err
 	}
 	if err := run.Complete(flags); err != nil {
@@ -41,6 +29,21 @@ func Proxy(ctx context.Context, c *Config) error {
 		return err
 	}
 	return run.Run(ctx)
+}
+
+func proxyArguments(c *Config) []string {
+	return []string{
+		"--kubeconfig=" + c.PKI.Kubeconfig("kube-proxy"),
+		"--proxy-mode=nftables",
+		"--cluster-cidr=" + c.Networks.Pods.String(),
+		"--hostname-override=" + c.NodeName,
+		"--bind-address=" + c.NodeIP.String(),
+		"--healthz-bind-address=" + proxyHealth,
+		"--metrics-bind-address=127.0.0.1:10249",
+		// The boot stages size the connection table.
+		"--conntrack-max-per-core=0",
+		"--conntrack-min=0",
+	}
 }
 
 // WaitProxySynced returns when kube-proxy says that its rules are in place, or ctx ends.

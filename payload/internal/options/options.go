@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"kubesolo.io/os/payload/internal/durable"
+	"kubesolo.io/os/payload/internal/networks"
 )
 
 // DefaultPath is where a node keeps its state.
@@ -21,6 +22,8 @@ const DefaultPath = "/var/lib/kubesolo"
 type Options struct {
 	Path                   string
 	ExtraSANs              []string
+	PodCIDR                string
+	ServiceCIDR            string
 	LocalStorage           bool
 	LocalStorageSharedPath string
 	EdgeID                 string
@@ -70,7 +73,9 @@ func (o *Options) flags() *pflag.FlagSet {
 	f.SortFlags = false
 	f.StringVar(&o.Path, "path", DefaultPath, "folder of the cluster's state: database and PKI")
 	f.StringSliceVar(&o.ExtraSANs, "apiserver-extra-sans", nil, "more host names and addresses that the API server's certificate is valid for")
-	f.BoolVar(&o.LocalStorage, "local-storage", false, "install the local-path storage provisioner")
+	f.StringVar(&o.PodCIDR, "pod-cidr", "", "the pods' network, chosen before the first start (default "+networks.DefaultPods+")")
+	f.StringVar(&o.ServiceCIDR, "service-cidr", "", "the Services' network, chosen before the first start; cluster DNS is its tenth address (default "+networks.DefaultServices+")")
+	f.BoolVar(&o.LocalStorage, "local-storage", false, "install the local-path storage provisioner (not yet: ignored)")
 	f.StringVar(&o.LocalStorageSharedPath, "local-storage-shared-path", "", "folder for volumes that several pods share")
 	f.StringVar(&o.EdgeID, "portainer-edge-id", "", "Portainer Edge ID")
 	f.StringVar(&o.EdgeKey, "portainer-edge-key", "", "Portainer Edge key (a secret: prefer the environment variable)")
@@ -100,17 +105,18 @@ func (o *Options) validate() error {
 			return errors.New("--apiserver-extra-sans: empty name in the list")
 		}
 	}
-	return nil
+	_, err := networks.Parse(o.PodCIDR, o.ServiceCIDR)
+	return err
 }
 
-// Unsupported lists the flags that were given but do nothing yet, in the order of --help.
+// Unsupported lists the flags that were given but do nothing yet, in the order of --help. The system itself gives
+// --local-storage at every start; nobody has asked for anything there.
 func (o *Options) Unsupported() []string {
 	var names []string
 	for _, flag := range []struct {
 		name  string
 		given bool
 	}{
-		{"--local-storage", o.LocalStorage},
 		{"--local-storage-shared-path", o.LocalStorageSharedPath != ""},
 		{"--portainer-edge-id", o.EdgeID != ""},
 		{"--portainer-edge-key", o.EdgeKey != ""},

@@ -20,7 +20,7 @@ func TestEveryFlagOfTheContractIsAccepted(t *testing.T) {
 		"--path", "/x", "--apiserver-extra-sans", "a,b", "--apiserver-extra-sans=c", "--local-storage",
 		"--local-storage-shared-path=/mnt", "--portainer-edge-id=i", "--portainer-edge-key=k",
 		"--portainer-edge-async", "--debug", "--pprof-server", "--load-balancer", "--disable-ipv6",
-		"--db-wal-repair", "--full",
+		"--db-wal-repair", "--full", "--pod-cidr=172.20.0.0/16", "--service-cidr=172.21.0.0/16",
 	}, environment(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -29,6 +29,7 @@ func TestEveryFlagOfTheContractIsAccepted(t *testing.T) {
 		Path: "/x", ExtraSANs: []string{"a", "b", "c"}, LocalStorage: true, LocalStorageSharedPath: "/mnt",
 		EdgeID: "i", EdgeKey: "k", EdgeAsync: true, Debug: true, PprofServer: true, LoadBalancer: true,
 		DisableIPv6: true, DBWALRepair: true, Full: true,
+		PodCIDR: "172.20.0.0/16", ServiceCIDR: "172.21.0.0/16",
 	}
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("got %+v, want %+v", o, want)
@@ -59,6 +60,8 @@ func TestBadInputIsNamed(t *testing.T) {
 		{args: []string{"serve"}, want: `"serve"`},
 		{args: []string{"--path=relative"}, want: "--path"},
 		{args: []string{"--apiserver-extra-sans=a,,b"}, want: "--apiserver-extra-sans"},
+		{args: []string{"--pod-cidr=10.42.0.0"}, want: "--pod-cidr"},
+		{env: map[string]string{"KUBESOLO_SERVICE_CIDR": "10.42.0.0/16"}, want: "--service-cidr"},
 		{env: map[string]string{"KUBESOLO_FULL": "yes please"}, want: "KUBESOLO_FULL"},
 	} {
 		if _, err := Parse(c.args, environment(c.env)); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -77,6 +80,16 @@ func TestTheEdgeKeyIsNeverShown(t *testing.T) {
 	}
 	if got := o.Unsupported(); !reflect.DeepEqual(got, []string{"--portainer-edge-key"}) {
 		t.Errorf("unsupported: %v", got)
+	}
+}
+
+func TestTheSystemsOwnCommandLineGivesNoWarning(t *testing.T) {
+	o, err := Parse([]string{"--path", "/var/lib/kubesolo", "--local-storage", "--apiserver-extra-sans", "edge,192.0.2.7"}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := o.Unsupported(); got != nil {
+		t.Errorf("warned about %v", got)
 	}
 }
 
