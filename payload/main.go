@@ -47,10 +47,26 @@ func kubesolo(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := cluster.Run(ctx, o); err != nil {
+	err = cluster.Run(ctx, o)
+	if errors.Is(err, cluster.ErrMoved) {
+		journal.Say("kubesolo", "starting again")
+		err = again()
+	}
+	if err != nil {
 		journal.Fail("kubesolo", "stopped: %v", err)
 		return 1
 	}
 	journal.Say("kubesolo", "stopped")
 	return 0
+}
+
+// again starts this program anew in its own process, so that no supervisor takes it for a crash. It returns only when
+// that fails.
+func again() error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	// As run-payload starts it: no collection until the program sets its own limits.
+	return syscall.Exec(program, os.Args, append(os.Environ(), "GOGC=off"))
 }

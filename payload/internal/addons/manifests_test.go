@@ -27,6 +27,8 @@ func corefile(t *testing.T, client *fake.FakeDynamicClient) *unstructured.Unstru
 	return object
 }
 
+var coreDNS = manifests.CoreDNS("10.43.0.10", "10.42.0.1")
+
 func apply2(t *testing.T, client *fake.FakeDynamicClient, text []byte) {
 	t.Helper()
 	if err := Apply(context.Background(), client, text); err != nil {
@@ -36,7 +38,7 @@ func apply2(t *testing.T, client *fake.FakeDynamicClient, text []byte) {
 
 func TestObjectsAreMadeKeptAndReplacedWhenTheManifestChanges(t *testing.T) {
 	client := fake.NewSimpleDynamicClient(runtime.NewScheme())
-	apply2(t, client, manifests.CoreDNS)
+	apply2(t, client, coreDNS)
 	edited := corefile(t, client)
 	if err := unstructured.SetNestedField(edited.Object, "mine", "data", "Corefile"); err != nil {
 		t.Fatal(err)
@@ -44,18 +46,18 @@ func TestObjectsAreMadeKeptAndReplacedWhenTheManifestChanges(t *testing.T) {
 	if _, err := client.Resource(configMaps).Namespace("kube-system").Update(context.Background(), edited, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	apply2(t, client, manifests.CoreDNS)
+	apply2(t, client, coreDNS)
 	if data, _, _ := unstructured.NestedString(corefile(t, client).Object, "data", "Corefile"); data != "mine" {
 		t.Errorf("an operator's edit was overwritten with %q", data)
 	}
-	apply2(t, client, bytes.ReplaceAll(manifests.CoreDNS, []byte("cache 30"), []byte("cache 60")))
+	apply2(t, client, bytes.ReplaceAll(coreDNS, []byte("cache 30"), []byte("cache 60")))
 	if data, _, _ := unstructured.NestedString(corefile(t, client).Object, "data", "Corefile"); data == "mine" {
 		t.Error("a new release's manifest was not applied")
 	}
 }
 
-func TestClusterDNSUsesThePreloadedImageAndTheFixedAddress(t *testing.T) {
-	objects, err := decode(manifests.CoreDNS)
+func TestClusterDNSUsesThePreloadedImageAndTheClustersAddresses(t *testing.T) {
+	objects, err := decode(manifests.CoreDNS("172.21.0.10", "172.20.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +72,11 @@ func TestClusterDNSUsesThePreloadedImageAndTheFixedAddress(t *testing.T) {
 			if container.Image != images.Reference("coredns") || container.ImagePullPolicy != "Never" {
 				t.Errorf("image %s, pull policy %s", container.Image, container.ImagePullPolicy)
 			}
+			if api := container.Env[0]; api.Name != "KUBERNETES_SERVICE_HOST" || api.Value != "172.20.0.1" {
+				t.Errorf("the API server is asked at %v", api)
+			}
 		case "Service":
-			if address, _, _ := unstructured.NestedString(object.Object, "spec", "clusterIP"); address != "10.43.0.10" {
+			if address, _, _ := unstructured.NestedString(object.Object, "spec", "clusterIP"); address != "172.21.0.10" {
 				t.Errorf("Service address %s", address)
 			}
 		}

@@ -3,15 +3,14 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -31,6 +30,8 @@ const (
 	pause = 250 * time.Millisecond
 	// readyPatience is after how long everything else starts although the node is not Ready.
 	readyPatience = time.Minute
+	// dnsPatience is after how long an operator's images are imported although cluster DNS does not answer.
+	dnsPatience = time.Minute
 )
 
 // follow starts what needs a running cluster and records how the cluster comes up. It closes settled when the default
@@ -81,18 +82,16 @@ func follow(
 		images := make(chan struct{})
 		go func() {
 			defer close(images)
-			importImages(ctx, runtime)
+			importImages(ctx, runtime, addons.SystemImages)
 		}()
 		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "label of the node: %v", err)
 		}
 		if _, came := wait(ctx, images); came {
-			applyAddons(ctx, config)
+			applyAddons(ctx, config, manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
 		}
-		if until(ctx, dnsRunning(client)) == nil {
-			c.Milestones.Reach(milestones.CoreDNSRunning)
-		}
+		bringDNS(ctx, c, client, func() { importImages(ctx, runtime, addons.OperatorImages) })
 		tightenHeap(ctx, c.Options)
 		<-ctx.Done()
 		return nil
@@ -104,24 +103,44 @@ func follow(
 func keepHealth(ctx context.Context, c *components.Config, client kubernetes.Interface) {
 	health.Keep(ctx, filepath.Join(c.RunDir, "payload.health"),
 		health.API(client), health.Node(client, c.NodeName),
-		health.DNS(net.JoinHostPort(components.DNSServiceIP, "53"), "kubernetes.default.svc."+components.ClusterDomain+"."))
+		health.DNS(netip.AddrPortFrom(c.Networks.DNS(), dnsPort).String(), apiName))
 }
 
-func importImages(ctx context.Context, runtime *containerd.Client) {
-	err := addons.ImportImages(ctx, runtime, addons.SystemImages, addons.OperatorImages)
+// bringDNS returns when cluster DNS serves and then has been called. That may take long, with an operator's archives:
+// cluster DNS does not wait for it, and it does not wait for cluster DNS for ever.
+func bringDNS(ctx context.Context, c *components.Config, client kubernetes.Interface, then func()) {
+	serves := make(chan struct{})
+	go func() {
+		if until(ctx, dnsServes(client, dnsPort)) == nil {
+			c.Milestones.Reach(milestones.CoreDNSRunning)
+			close(serves)
+		}
+	}()
+	select {
+	case <-serves:
+	case <-time.After(dnsPatience):
+	case <-ctx.Done():
+		return
+	}
+	then()
+	wait(ctx, serves)
+}
+
+func importImages(ctx context.Context, runtime *containerd.Client, folder string) {
+	err := addons.ImportImages(ctx, runtime, folder)
 	if err != nil && ctx.Err() == nil {
 		journal.Warn("images", "%v", err)
 	}
 }
 
-func applyAddons(ctx context.Context, config *rest.Config) {
+func applyAddons(ctx context.Context, config *rest.Config, text []byte) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		journal.Warn("coredns", "%v", err)
 		return
 	}
 	err = until(ctx, func(ctx context.Context) (bool, error) {
-		err := addons.Apply(ctx, client, manifests.CoreDNS)
+		err := addons.Apply(ctx, client, text)
 		return err == nil, err
 	})
 	if err == nil {
@@ -169,15 +188,6 @@ func apiReady(client kubernetes.Interface) func(context.Context) (bool, error) {
 		status := 0
 		err := client.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).StatusCode(&status).Error()
 		return status == http.StatusOK, err
-	}
-}
-
-func dnsRunning(client kubernetes.Interface) func(context.Context) (bool, error) {
-	selector := metav1.ListOptions{LabelSelector: "k8s-app=kube-dns", ResourceVersion: "0",
-		FieldSelector: fields.OneTermEqualSelector("status.phase", string(corev1.PodRunning)).String()}
-	return func(ctx context.Context) (bool, error) {
-		pods, err := client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, selector)
-		return err == nil && len(pods.Items) > 0, err
 	}
 }
 

@@ -3,6 +3,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"kubesolo.io/os/payload/internal/components"
 	"kubesolo.io/os/payload/internal/journal"
 	"kubesolo.io/os/payload/internal/milestones"
+	"kubesolo.io/os/payload/internal/networks"
 	"kubesolo.io/os/payload/internal/node"
 	"kubesolo.io/os/payload/internal/options"
 	"kubesolo.io/os/payload/internal/pki"
@@ -28,6 +30,10 @@ const (
 	patience = 4 * time.Second
 )
 
+// ErrMoved is the reason when the node's address is another one. Every component is told the address once, when it
+// starts: the program has to start again, at once and with nothing wrong.
+var ErrMoved = errors.New("the node's address has changed")
+
 // Run starts everything and returns after ctx has ended (nil) or a component has died (the reason).
 func Run(ctx context.Context, o *options.Options) error {
 	c, err := prepare(o)
@@ -39,6 +45,7 @@ func Run(ctx context.Context, o *options.Options) error {
 	if o.PprofServer {
 		group.Go("pprof", components.Pprof)
 	}
+	group.Go("address", func(ctx context.Context) error { return followAddress(ctx, c) })
 	if err := start(group, c); err != nil {
 		group.Fail(err)
 	}
@@ -70,15 +77,23 @@ func prepare(o *options.Options) (*components.Config, error) {
 		return nil, err
 	}
 	if ip.String() == node.DummyAddress {
-		journal.Warn("kubesolo", "no network address: the node uses %s on %s until it is started again with one",
-			ip, node.DummyInterface)
+		journal.Warn("kubesolo", "no network address: the node uses %s on %s until there is one", ip, node.DummyInterface)
 	}
 	journal.Say("kubesolo", "node %s, address %s", name, ip)
 	if err := node.DelegateCgroups(); err != nil {
 		journal.Warn("cgroups", "%v", err)
 	}
+	own, ignored, err := networks.Remember(o.Path, o.PodCIDR, o.ServiceCIDR)
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range []string{ignored, own.Conflict(node.Networks())} {
+		if problem != "" {
+			journal.Warn("networks", "%s", problem)
+		}
+	}
 	return &components.Config{
-		Options: o, NodeName: name, NodeIP: ip, PKI: pki.New(filepath.Join(o.Path, "pki")), RunDir: runDir,
+		Options: o, NodeName: name, NodeIP: ip, Networks: own, PKI: pki.New(filepath.Join(o.Path, "pki")), RunDir: runDir,
 		APIPort: components.APIPort, Milestones: recorder,
 	}, nil
 }
@@ -131,6 +146,15 @@ func wait[T any](ctx context.Context, event <-chan T) (brought T, came bool) {
 	}
 }
 
+// followAddress returns when the node's address is another one.
+func followAddress(ctx context.Context, c *components.Config) error {
+	ip := node.Moved(ctx, c.NodeIP)
+	if ip == nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w from %s to %s", ErrMoved, c.NodeIP, ip)
+}
+
 func runKine(ctx context.Context, c *components.Config, ready chan<- struct{}) error {
 	closed, err := components.Kine(ctx, c)
 	if err != nil {
@@ -173,13 +197,15 @@ func keepPKI(ctx context.Context, c *components.Config, again func(error)) {
 // names lists what clients may call the API server: its names in the cluster, the machine's name and
 // addresses as they are now, and those that the operator asks for.
 func names(c *components.Config) pki.Names {
+	ips := []net.IP{
+		net.IPv4(127, 0, 0, 1), net.IP(c.Networks.API().AsSlice()), net.IP(c.Networks.Gateway().AsSlice()), c.NodeIP,
+	}
 	api := certutil.AltNames{
 		DNSNames: []string{
 			c.NodeName, "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 			"kubernetes.default.svc." + components.ClusterDomain,
 		},
-		IPs: append([]net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(components.APIServiceIP), c.NodeIP},
-			node.Addresses(!c.Options.DisableIPv6)...),
+		IPs: append(ips, node.Addresses(!c.Options.DisableIPv6)...),
 	}
 	for _, name := range c.Options.ExtraSANs {
 		if ip := net.ParseIP(name); ip != nil {

@@ -78,6 +78,7 @@ func Addresses(ipv6 bool) []net.IP {
 	return all
 }
 
+// addresses lists the machine's addresses, without those of pods.
 func addresses() ([]candidate, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -85,6 +86,10 @@ func addresses() ([]candidate, error) {
 	}
 	var all []candidate
 	for _, link := range links {
+		// Asking the kernel about each of a hundred pods' interfaces costs something, and this is done all the time.
+		if ours(link.Attrs().Name) {
+			continue
+		}
 		found, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 		if err != nil {
 			return nil, fmt.Errorf("list addresses of %s: %w", link.Attrs().Name, err)
