@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from tasks.lib.formats.tree import Tree
 from tasks.lib.vm.disks import write_data_disk
-from tasks.lib.vm.hardware import LOOPBACK, Hardware
+from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
 from tests.vm import web
@@ -27,16 +26,15 @@ from tests.vm.node import (
     wait_booted,
     wait_milestones,
 )
+from tests.vm.workload import POD_SECONDS, ask_node_port, deploy, run_script, wait_available
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 1800
 BOOT_SECONDS = 60
 READY_SECONDS = 150
-POD_SECONDS = 120
 # Less than the grace period of 30 s, more than the second that what is left gets at the end.
 TIDY_SECONDS = 5
 READ_ONLY = "Read-only file system"
-WEB = "/apis/apps/v1/namespaces/default/deployments/web"
 
 pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
 
@@ -64,42 +62,8 @@ def cluster(machine: Machine) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def deployed(cluster: Cluster) -> Cluster:
     """The node with nginx running behind its Service."""
-    cluster.apply(web.deployment())
-    cluster.apply(web.service())
-    wait_available(cluster, POD_SECONDS)
+    deploy(cluster)
     return cluster
-
-
-def wait_available(cluster: Cluster, timeout: float) -> None:
-    cluster.wait(WEB, lambda found: condition(found, "Available"), timeout, "nginx available")
-
-
-def ask_node_port(machine: Machine) -> str:
-    """The page through the NodePort, from outside the machine."""
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.get(f"http://{LOOPBACK}:{machine.port(web.NODE_PORT)}/", timeout=10)
-        return answer.text
-    except requests.RequestException as error:
-        return str(error)
-
-
-def run_script(cluster: Cluster, name: str, script: str, *, privileged: bool = False) -> str:
-    """Run shell in a pod; its output."""
-    pod = web.shell_pod(name, script, privileged=privileged)
-    cluster.apply(pod)
-    path = f"/api/v1/namespaces/default/pods/{name}"
-    ended = cluster.wait(
-        path,
-        lambda found: found["status"].get("phase") in ("Succeeded", "Failed"),
-        POD_SECONDS,
-        f"{name} ended",
-    )
-    output = cluster.logs(name)
-    cluster.delete(pod)
-    assert ended["status"]["phase"] == "Succeeded", output
-    return output
 
 
 def node_of(cluster: Cluster) -> Object:
@@ -125,6 +89,14 @@ def test_cluster_dns_runs(cluster: Cluster) -> None:
     pods = cluster.get("/api/v1/namespaces/kube-system/pods")["items"]
     assert pods
     assert {pod["status"]["phase"] for pod in pods} == {"Running"}
+    assert all(condition(pod, "Ready") for pod in pods), "the milestone is not passed before"
+
+
+def test_pods_that_ask_for_nothing_are_confined(cluster: Cluster) -> None:
+    """RuntimeDefault: the kernel filters system calls (Seccomp 2 in proc(5)); privileged pods are free."""
+    script = "while read -r name value; do [ $name != Seccomp: ] || echo $value; done </proc/self/status"
+    assert run_script(cluster, "confined", script) == "2\n"
+    assert run_script(cluster, "free", script, privileged=True) == "0\n"
 
 
 def test_root_refuses_writes(machine: Machine, cluster: Cluster) -> None:
@@ -179,7 +151,7 @@ def test_containers_outlive_the_payload(machine: Machine, deployed: Cluster) -> 
         60,
         "nginx after the kill",
     )
-    wait_available(deployed, POD_SECONDS)
+    wait_available(deployed)
     assert nginx_container(deployed) == before
     deployed.delete(killer)
 
@@ -216,7 +188,7 @@ def test_restart_keeps_deployment_and_service(machine: Machine, deployed: Cluste
         after = node_of(client)
         assert after["metadata"]["uid"] == before["metadata"]["uid"]
         assert after["status"]["nodeInfo"]["bootID"] != before["status"]["nodeInfo"]["bootID"]
-        wait_available(client, POD_SECONDS)
+        wait_available(client)
         client.retry(
             lambda: ask_node_port(machine), lambda text: web.PAGE in text, 60, "nginx after the restart"
         )

@@ -15,7 +15,7 @@ def container(name: str, **more: object) -> Object:
 
 
 def deployment() -> Object:
-    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 2}
+    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 2, "timeoutSeconds": 10}
     pod = {"containers": [container("nginx", ports=[{"containerPort": 80}], readinessProbe=probe)]}
     return {
         "apiVersion": "apps/v1",
@@ -39,10 +39,11 @@ def service() -> Object:
     }
 
 
-def shell_pod(name: str, script: str, *, privileged: bool = False) -> Object:
+def shell_pod(name: str, script: str, *, privileged: bool = False, host_network: bool = False) -> Object:
     """A pod that runs the script to its end; a privileged one has the node's root at /host
     and sees its processes."""
     spec: Object = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
+    spec["hostNetwork"] = host_network
     more: Object = {"command": ["sh", "-c", script]}
     if privileged:
         more["securityContext"] = {"privileged": True}

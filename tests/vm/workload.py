@@ -1,0 +1,67 @@
+"""What VM tests do with the workload on a node: wait for it, ask it, run shell beside it."""
+
+from __future__ import annotations
+
+import requests
+
+from tasks.lib.vm.hardware import LOOPBACK
+from tasks.lib.vm.kube import Cluster, Object, condition
+from tasks.lib.vm.machine import Machine
+from tests.vm import web
+from tests.vm.node import stretched
+
+DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/web"
+POD_SECONDS = 120
+ASK_SECONDS = 10
+
+
+def deploy(cluster: Cluster) -> None:
+    """nginx runs behind its Service."""
+    cluster.apply(web.deployment())
+    cluster.apply(web.service())
+    wait_available(cluster)
+
+
+def wait_available(cluster: Cluster, timeout: float = POD_SECONDS) -> None:
+    cluster.wait(
+        DEPLOYMENT, lambda found: condition(found, "Available"), stretched(timeout), "nginx available"
+    )
+
+
+def ask_node_port(machine: Machine, timeout: float = ASK_SECONDS) -> str:
+    """The page through the NodePort, from outside the machine."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(f"http://{LOOPBACK}:{machine.port(web.NODE_PORT)}/", timeout=timeout)
+        return answer.text
+    except requests.RequestException as error:
+        return str(error)
+
+
+def pod_path(name: str) -> str:
+    return f"/api/v1/namespaces/default/pods/{name}"
+
+
+def wait_ended(cluster: Cluster, pod: Object, timeout: float = POD_SECONDS) -> str:
+    """Wait until the pod's script has ended well; its output. The pod is removed."""
+    name = pod["metadata"]["name"]
+    ended = cluster.wait(
+        pod_path(name),
+        lambda found: found["status"].get("phase") in ("Succeeded", "Failed"),
+        stretched(timeout),
+        f"{name} ended",
+    )
+    output = cluster.logs(name)
+    cluster.delete(pod)
+    assert ended["status"]["phase"] == "Succeeded", output
+    return output
+
+
+def run_script(
+    cluster: Cluster, name: str, script: str, *, privileged: bool = False, host_network: bool = False
+) -> str:
+    """Run shell in a pod; its output."""
+    pod = web.shell_pod(name, script, privileged=privileged, host_network=host_network)
+    cluster.apply(pod)
+    return wait_ended(cluster, pod)
