@@ -36,9 +36,9 @@ from tests.vm.workload import (
 )
 
 DISK_MIB = 2048
-MACHINE_SECONDS = 1800
-LONG_SECONDS = 5400
-READY_SECONDS = 150
+MACHINE_SECONDS = 3600
+LONG_SECONDS = 7200
+READY_SECONDS = 300
 PODS, SERVICES, DNS, FIRST = "172.20.", "172.21.0.0/20", "172.21.0.10", "172.21.0.1"
 FLAGS = f"--pod-cidr={PODS}0.0/16 --service-cidr={SERVICES}\n"
 # What asking itself may take on a slow host.
