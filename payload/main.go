@@ -49,8 +49,10 @@ func kubesolo(args []string) int {
 	defer stop()
 	err = cluster.Run(ctx, o)
 	if errors.Is(err, cluster.ErrMoved) {
-		journal.Say("kubesolo", "starting again")
-		err = again()
+		// Whoever asked the program to stop meanwhile waits for its end.
+		if err = nil; ctx.Err() == nil {
+			err = again()
+		}
 	}
 	if err != nil {
 		journal.Fail("kubesolo", "stopped: %v", err)
