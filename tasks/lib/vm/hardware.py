@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ class Hardware:
     kernel, initrd, append: started directly instead of a medium's boot loader.
     data: the data disk, raw. data_cache: "unsafe" ignores the guest's flushes (quick, right for a disk
     that is thrown away), "writeback" honours them.
+    data_log: gets every request to the data disk in the form of dm-log-writes; an empty or missing file.
+    data_socket: the data disk is served there over NBD, instead of `data`.
     network: "isolated" reaches nothing but the forwarded ports, "user" reaches what the host reaches,
     "silent" is a card on which nobody answers, "none" is no card.
     wire: one more card, on a wire between two machines: sockets that stand for this end and the other one.
@@ -41,6 +44,8 @@ class Hardware:
     append: str = ""
     data: Path | None = None
     data_cache: Literal["unsafe", "writeback"] = "unsafe"
+    data_log: Path | None = None
+    data_socket: Path | None = None
     network: Literal["isolated", "user", "silent", "none"] = "isolated"
     wire: tuple[Path, Path] | None = None
     forwards: Mapping[int, int] = field(default_factory=dict)
@@ -83,8 +88,14 @@ class Hardware:
 
     def disk_options(self) -> list[str]:
         """The data disk."""
+        device = ["-device", "virtio-blk-pci,drive=data"]
+        if self.data_socket:
+            server = {"type": "unix", "path": str(self.data_socket)}
+            return [*blockdev(driver="nbd", **{"node-name": "data"}, server=server), *device]
         if not self.data:
             return []
+        if self.data_log:
+            return [*logged_disk(self.data, self.data_log), *device]
         return [
             *drive("data", self.data, f"cache={self.data_cache},discard=unmap"),
             "virtio-blk-pci,drive=data",
@@ -119,6 +130,23 @@ def drive(name: str, path: Path, options: str) -> list[str]:
     """A raw image as a drive, up to the word -device. A comma in a path is doubled for QEMU's parser."""
     file = str(path).replace(",", ",,")
     return ["-drive", f"id={name},if=none,format=raw,file={file},{options}", "-device"]
+
+
+def blockdev(**options: object) -> list[str]:
+    """A node of QEMU's block layer, as JSON, in which paths need no escapes."""
+    return ["-blockdev", json.dumps(options)]
+
+
+def logged_disk(disk: Path, log: Path) -> list[str]:
+    """The node "data": a raw image of which every request is written down. Flushes are only logged."""
+    log.touch()
+    names = {"file": "data-file", "log": "data-log"}
+    words = []
+    for path, name in ((disk, names["file"]), (log, names["log"])):
+        words += blockdev(
+            driver="file", filename=str(path), **{"node-name": name, "cache": {"no-flush": True}}
+        )
+    return words + blockdev(driver="blklogwrites", **{"node-name": "data", "log-sector-size": 512, **names})
 
 
 def uefi_options(code: Path, variables: Path) -> list[str]:
