@@ -55,12 +55,23 @@ grow_file_system() {
     resize2fs "$1" >&2 || warn "could not grow the file system on $1"
 }
 
+# Containers' files run from overlays, which do not take over these flags.
+mount_ext4() {
+    mount -t ext4 -o rw,nosuid,nodev,noatime "$1" "$DATA"
+}
+
+# A superblock that a power cut has torn between its two sectors may look clean. There are copies of it.
+mend_and_mount() {
+    CLEAN=
+    check_file_system "$1"
+    mount_ext4 "$1"
+}
+
 mount_partition() {
     CLEAN=
     read_superblock "$1" || fail "no ext4 file system on $1 (kubesolo.data=$KUBESOLO_DATA)"
     check_file_system "$1"
-    # Containers' files run from overlays, which do not take over these flags.
-    mount -t ext4 -o rw,nosuid,nodev,noatime "$1" "$DATA" || fail "cannot mount $1 at /mnt/data"
+    mount_ext4 "$1" || mend_and_mount "$1" || fail "cannot mount $1 at /mnt/data"
     grow_file_system "$1"
     printf 'disk %s\n' "$1" >"$STATE/data"
     info "data partition $1 at /mnt/data"

@@ -80,6 +80,17 @@ def test_damage_is_repaired_loudly_or_fails_the_stage(root: FakeRoot, data_disk:
     assert not any("ext4" in mount for mount in root.called("mount"))
 
 
+def test_superblock_that_was_torn_is_mended_though_it_looks_clean(root: FakeRoot, data_disk: Path) -> None:
+    root.block_device("vda", data_disk, DISK_KIB)
+    root.fake("mount", 'case $* in *ext4*) [ -e "$ROOT/mended" ] ;; esac')
+    root.fake("e2fsck", '[ $1 = -y ] || return 8\n: >"$ROOT/mended"\nreturn 1')
+    result = run(root)
+    assert result.returncode == 0, result.stderr
+    assert root.called("e2fsck") == ["-p /dev/vda", "-y /dev/vda"]
+    root.fake("mount", 'case $* in *ext4*) return 1 ;; esac')
+    assert "cannot mount" in run(root).stderr
+
+
 def test_file_system_grows_with_its_disk(root: FakeRoot, data_disk: Path) -> None:
     root.block_device("vda", data_disk, DISK_KIB + 4096)
     result = run(root)
