@@ -87,7 +87,7 @@ def test_superblock_that_was_torn_is_mended_though_it_looks_clean(root: FakeRoot
     result = run(root)
     assert result.returncode == 0, result.stderr
     assert root.called("e2fsck") == ["-p /dev/vda", "-y /dev/vda"]
-    root.fake("mount", 'case $* in *ext4*) return 1 ;; esac')
+    root.fake("mount", "case $* in *ext4*) return 1 ;; esac")
     assert "cannot mount" in run(root).stderr
 
 
