@@ -23,15 +23,17 @@ replace_file() {
     return 1
 }
 
-# Sets FREE and SIZE of the data partition in KiB; FREE counts what only root gets.
+# Sets FREE, and RESERVE_SIZE (1 %, 16 to 64 MiB), of the data partition in KiB; FREE counts what only root gets.
 measure_space() {
-    FREE=0 SIZE=0
+    FREE=0 RESERVE_SIZE=0
     read -r blocks free bytes <<END || :
 $(stat -f -c '%b %f %S' "$DATA" 2>/dev/null)
 END
     [ -n "${bytes:-}" ] || return 1
     FREE=$((free * (bytes / 512) / 2))
-    SIZE=$((blocks * (bytes / 512) / 2))
+    RESERVE_SIZE=$((blocks * (bytes / 512) / 200))
+    [ "$RESERVE_SIZE" -ge 16384 ] || RESERVE_SIZE=16384
+    [ "$RESERVE_SIZE" -le 65536 ] || RESERVE_SIZE=65536
 }
 
 # A full disk must not keep the node from starting, for then nobody can delete anything.
@@ -41,16 +43,13 @@ give_up_reserve() {
     warn 'the data partition is full: the reserve is given up. Delete images, volumes or pods.'
 }
 
-# 1 % of the partition, 16 to 64 MiB, and only where four times as much is free. Memory has none.
+# Only where four times as much is free. Memory has none.
 make_reserve() {
     [ ! -e "$RESERVE" ] || return 0
     kind=memory
     read -r kind _ 2>/dev/null <"$STATE/data" || :
     [ "$kind" != memory ] || return 0
     measure_space || return 0
-    reserve=$((SIZE / 100))
-    [ "$reserve" -ge 16384 ] || reserve=16384
-    [ "$reserve" -le 65536 ] || reserve=65536
-    [ "$FREE" -ge $((reserve * 4)) ] || return 0
-    fallocate -l $((reserve * 1024)) "$RESERVE" 2>/dev/null || rm -f "$RESERVE"
+    [ "$FREE" -ge $((RESERVE_SIZE * 4)) ] || return 0
+    fallocate -l $((RESERVE_SIZE * 1024)) "$RESERVE" 2>/dev/null || rm -f "$RESERVE"
 }

@@ -126,9 +126,19 @@ def test_full_partition_is_said_on_the_console_and_its_reserve_comes_back(root: 
     assert (root.path / "run/kubesolo/data-full").exists()
     assert look(root) == "", "said once"
     disk(root, ROOMY)
-    assert "the reserve is back" in look(root)
+    assert "has room again" in look(root)
     assert (root.path / "mnt/data/.reserve").exists()
     assert not (root.path / "run/kubesolo/data-full").exists()
+
+
+def test_reserve_that_the_payload_gave_up_is_said_until_there_is_room(root: FakeRoot) -> None:
+    disk(root, 'printf "262144 4000 4096\\n"')
+    assert "the data partition is full" in look(root)
+    assert (root.path / "run/kubesolo/data-full").exists()
+    disk(root, 'printf "262144 5000 4096\\n"')
+    assert "has room again" in look(root)
+    assert not (root.path / "run/kubesolo/data-full").exists()
+    assert not (root.path / "mnt/data/.reserve").exists(), "four times as much has to be free"
 
 
 def test_full_partition_without_a_reserve_is_said_too(root: FakeRoot) -> None:
