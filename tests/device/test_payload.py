@@ -146,7 +146,7 @@ def delays(log: str) -> list[str]:
 
 def test_payload_is_restarted_with_back_off(root: FakeRoot) -> None:
     only_back_off_is_quick(root)
-    process = supervise(root, f'"{root.busybox}" env\necho "args: $*"\nexit 3\n', LOG_SECONDS="3600")
+    process = supervise(root, f'"{root.busybox}" env\necho "args: $*"\nexit 3\n')
     try:
         log = wait_for(root.path / "var/log/kubesolo.log", "next start in 60 s")
     finally:
@@ -167,7 +167,7 @@ def test_back_off_starts_again_after_a_healthy_minute(root: FakeRoot) -> None:
         [ ! -e "$0.4" ] || { read -r now _ <"$up"; echo "$((${now%.*} + 61)).00" >"$up"; }
         i=1; while [ -e "$0.$i" ]; do i=$((i + 1)); done; : >"$0.$i"
     """
-    process = supervise(root, payload, LOG_SECONDS="3600")
+    process = supervise(root, payload)
     log = root.path / "var/log/kubesolo.log"
     try:
         deadline = time.monotonic() + DEADLINE
@@ -223,22 +223,6 @@ def test_payload_that_does_not_stop_is_killed(root: FakeRoot) -> None:
     assert "did not stop in 1 s: killed" in log.read_text()
 
 
-def test_log_is_bounded(root: FakeRoot) -> None:
-    root.write("fakes.sh", "")
-    payload = "i=0\nwhile :; do i=$((i + 1)); echo line $i; done\n"
-    process = supervise(root, payload, LOG_LIMIT="20000", LOG_SECONDS="0.2")
-    log = root.path / "var/log/kubesolo.log"
-    try:
-        # It is written anew with every turn.
-        old = log.with_suffix(".log.1")
-        deadline = time.monotonic() + DEADLINE
-        while not (old.exists() and old.stat().st_size >= 20000 and log.stat().st_size < 20000):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    finally:
-        stop(process)
-
-
 def test_second_supervisor_leaves_at_once(root: FakeRoot) -> None:
     root.write("run/kubesolo/run-payload.pid", f"{os.getpid()}\n")
     process = supervise(root, "exit 0\n")
@@ -252,7 +236,7 @@ def test_second_supervisor_leaves_at_once(root: FakeRoot) -> None:
 @pytest.mark.parametrize("key", ["a b", "*", "/*", "$(reboot) 'x' \"y\""])
 def test_any_edge_key_reaches_the_payload_as_it_is(root: FakeRoot, key: str) -> None:
     only_back_off_is_quick(root)
-    process = supervise(root, 'echo "key: $KUBESOLO_PORTAINER_EDGE_KEY"\n', key=key, LOG_SECONDS="3600")
+    process = supervise(root, 'echo "key: $KUBESOLO_PORTAINER_EDGE_KEY"\n', key=key)
     try:
         wait_for(root.path / "var/log/kubesolo.log", f"key: {key}\n")
     finally:
@@ -265,14 +249,14 @@ def test_payload_of_a_killed_supervisor_is_taken_over(root: FakeRoot) -> None:
         echo "$$ up"; echo kubesolo >"${0%/usr/*}/comm"; trap 'echo stopped; exit 0' TERM; while :; do :; done
     """
     log = root.path / "var/log/kubesolo.log"
-    first = supervise(root, payload, LOG_SECONDS="0.2")
+    first = supervise(root, payload)
     second = None
     try:
         number = wait_for(log, "up").split()[0]
         root.write(f"proc/{number}/comm", "kubesolo\n")
         first.kill()
         first.wait()
-        second = supervise(root, payload, LOG_SECONDS="0.2")
+        second = supervise(root, payload)
         wait_for(log, f"runs already, process {number}")
         wait_until_alone(second.pid, first.pid, int(number))
         second.send_signal(signal.SIGHUP)
@@ -311,7 +295,7 @@ def members(group: int) -> list[int]:
 
 def test_crashes_in_a_row_are_noted_for_the_screen(root: FakeRoot) -> None:
     only_back_off_is_quick(root)
-    process = supervise(root, "exit 3\n", LOG_SECONDS="3600")
+    process = supervise(root, "exit 3\n")
     try:
         wait_for(root.path / "var/log/kubesolo.log", "next start in 8 s")
         count, status, _ = wait_for(root.path / "run/kubesolo/payload.ended", " 3 ").split()
