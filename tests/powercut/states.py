@@ -7,7 +7,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from tasks.lib import tools
+from tasks.lib.debian import tools
 
 # kine's files on the data partition.
 DATABASE = "/kubesolo/db/state.db"

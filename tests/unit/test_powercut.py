@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib import tools
+from tasks.lib.debian import tools
 from tasks.lib.vm.hardware import Hardware
 from tests.powercut.volatile import VolatileDisk
 from tests.powercut.writelog import FUA, HEADER, MAGIC, SUPERBLOCK, Replay, requests
