@@ -21,10 +21,7 @@ find_images_under() {
 # try_medium NAME: mounts block device NAME read-only when it carries the images. Without replaying the
 # journal of an ext4 file system: to look at a disk must not change it.
 try_medium() {
-    case $1 in
-    sr*) types=iso9660 ;;
-    *) types='iso9660 ext4 vfat' ;;
-    esac
+    medium_types "$1"
     for type in $types; do
         options=ro
         [ "$type" != ext4 ] || options=ro,noload
@@ -39,14 +36,28 @@ try_medium() {
     return 1
 }
 
-# find_medium SECONDS: waits for a medium with the images; devices in $REJECTED are not looked at again.
+# Sets types to the file systems in which NAME may hold the images. What lies on a fixed disk, or in a slot, is
+# taken only when kubesolo.root= names it; an ISO is a medium wherever it was written to.
+medium_types() {
+    types='iso9660 ext4 vfat'
+    [ -z "$ROOT_DEVICE" ] || return 0
+    read_partition_name "$1"
+    case $1/$PARTITION_NAME in
+    sr* | */KSOLOA | */KSOLOB) types=iso9660 ;;
+    *) is_portable "$1" || types=iso9660 ;;
+    esac
+}
+
+# find_medium SECONDS: waits for a medium with the images; devices in $REJECTED are not looked at again, the
+# others every 3 s: a first read may come too early.
 find_medium() {
     read_uptime
     deadline=$((NOW + $1 * 100))
+    again=$((NOW + 300))
     tried=' '
     while :; do
-        list_block_devices
-        for device in $BLOCK_DEVICES; do
+        list_candidates
+        for device in $CANDIDATES; do
             case "$tried$REJECTED " in
             *" $device "*) continue ;;
             esac
@@ -55,25 +66,49 @@ find_medium() {
         done
         read_uptime
         [ "$NOW" -lt "$deadline" ] || return 1
+        if [ "$NOW" -ge "$again" ]; then
+            again=$((NOW + 300))
+            tried=' '
+        fi
         sleep 0.1
         # USB sticks and SCSI disks announce themselves one layer after the other.
         coldplug
     done
 }
 
-# Sets MEDIUM_KIND to removable or disk. An ISO written to a disk counts as removable: it has no slots.
+# Sets CANDIDATES to the names of all block devices, or to that of the one that kubesolo.root= means.
+list_candidates() {
+    list_block_devices
+    CANDIDATES=$BLOCK_DEVICES
+    [ -n "$ROOT_DEVICE" ] || return 0
+    find_partition "$ROOT_DEVICE"
+    case $ROOT_DEVICE/$FOUND in
+    # That of a CD or FAT file system: find_partition reads ext4 alone.
+    LABEL=*/) FOUND=$(findfs "$ROOT_DEVICE" 2>/dev/null) || FOUND= ;;
+    esac
+    CANDIDATES=${FOUND##*/}
+}
+
+# Sets MEDIUM_KIND to removable or disk. An ISO written to a disk counts as removable: it has no slots. A slot
+# on a stick is a disk: the data belongs to it.
 classify_medium() {
-    removable=0
-    disk=$MEDIUM_DEVICE
-    if [ -e "${ROOT:-}/sys/class/block/$disk/partition" ]; then
-        disk=$(readlink -f "${ROOT:-}/sys/class/block/$disk/..")
-        disk=${disk##*/}
-    fi
-    read -r removable 2>/dev/null <"${ROOT:-}/sys/class/block/$disk/removable" || :
-    if [ "$MEDIUM_TYPE" = iso9660 ] || [ "$removable" = 1 ]; then
-        MEDIUM_KIND=removable
+    MEDIUM_KIND=removable
+    [ "$MEDIUM_TYPE" != iso9660 ] || return 0
+    read_partition_name "$MEDIUM_DEVICE"
+    case $PARTITION_NAME in
+    KSOLOA | KSOLOB) MEDIUM_KIND=disk ;;
+    *) is_portable "$MEDIUM_DEVICE" || MEDIUM_KIND=disk ;;
+    esac
+}
+
+# no_medium SECONDS: says why no root was found.
+no_medium() {
+    if [ -z "$ROOT_DEVICE" ]; then
+        error "no removable medium with the root images found within $1 s; block devices:${BLOCK_DEVICES:- none} (images on a fixed disk are named with kubesolo.root=)"
+    elif [ -n "$CANDIDATES" ]; then
+        error "kubesolo.root=$ROOT_DEVICE: /dev/$CANDIDATES does not hold the root images that belong to this kernel"
     else
-        MEDIUM_KIND=disk
+        error "kubesolo.root=$ROOT_DEVICE is not there after $1 s; block devices:${BLOCK_DEVICES:- none}"
     fi
 }
 
@@ -108,6 +143,7 @@ take_image() {
 # The checks run beside the copying. Leaves the checked files in $IMAGE_DIR.
 take_images() {
     kilobytes=0
+    checks=
     while read -r _ size _; do
         kilobytes=$((kilobytes + (size + 1023) / 1024))
     done <"$IMAGE_LIST"
@@ -116,7 +152,6 @@ take_images() {
         target=$LAYERS/images
         mount -t tmpfs -o "size=$((kilobytes + 1024))k,mode=0755" root-images "$target" || return 1
     fi
-    checks=
     find_largest
     while read -r digest _ name; do
         [ "$name" != "$LARGEST" ] || take_image "$1" "$digest" "$name" || return 1
@@ -139,8 +174,13 @@ take_images() {
     printf '%s\n' "$kilobytes" >"${ROOT:-}/run/kubesolo/root-images-kb"
 }
 
-# Undoes take_images and try_medium, so that the next device can be tried.
+# Undoes take_images and try_medium, so that the next device can be tried. Only when nothing reads the copies
+# any more is their memory given back.
 drop_images() {
+    for check in $checks; do
+        wait "$check" || :
+    done
+    checks=
     umount "$LAYERS/images" 2>/dev/null || :
     umount "$MEDIUM" 2>/dev/null || :
 }

@@ -6,6 +6,7 @@ if [ -z "${STAGE_LIBRARY:-}" ]; then
     . "$INIT/lib/log.sh"
     . "$INIT/lib/cmdline.sh"
     . "$INIT/lib/devices.sh"
+    . "$INIT/lib/partitions.sh"
 fi
 
 STATE=${ROOT:-}/run/kubesolo

@@ -16,8 +16,10 @@ take_parameter() {
     kubesolo.nopersist) keep KUBESOLO_NOPERSIST 1 ;;
     kubesolo.toram=yes | kubesolo.toram=no) keep KUBESOLO_TORAM "$value" ;;
     kubesolo.toram=*) warn "$1: must be yes or no, ignored" ;;
-    kubesolo.data= | kubesolo.cloudinit=) warn "$1: has no value, ignored" ;;
+    kubesolo.data= | kubesolo.cloudinit= | kubesolo.root=) warn "$1: has no value, ignored" ;;
     kubesolo.data=*) keep KUBESOLO_DATA "$value" ;;
+    # Read by /init.
+    kubesolo.root=*) ;;
     kubesolo.cloudinit=*) keep KUBESOLO_CLOUDINIT "$value" ;;
     kubesolo.flags=*) keep KUBESOLO_FLAGS "$value" ;;
     kubesolo.edge-id=*) keep KUBESOLO_EDGE_ID "$value" ;;

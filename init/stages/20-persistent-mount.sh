@@ -10,28 +10,87 @@ partition_is_optional() {
     [ "$KUBESOLO_DATA" = LABEL=KSOLODATA ] && [ "$kind" != disk ]
 }
 
-# Sets FOUND to the data partition's device. Waits up to 30 s; when it is optional, only until no block
-# device has appeared for 2 s.
+# Sets FOUND to the data partition's device. Waits up to 30 s; when it is optional, only until nothing of
+# storage has appeared for 2 s and nothing is still coming up. Looks again every second: a first read may fail.
 wait_for_partition() {
     read_uptime
     deadline=$((NOW + 3000))
+    settled=$((NOW + 500))
     changed=$NOW
-    known=
+    look=$NOW
+    seen=
     while :; do
         list_block_devices
-        devices=${BLOCK_DEVICES# }
-        if [ "$devices" != "$known" ]; then
-            known=$devices
+        list_storage
+        known=${BLOCK_DEVICES# }
+        if [ "$BLOCK_DEVICES/$STORAGE" != "$seen" ]; then
+            seen=$BLOCK_DEVICES/$STORAGE
             changed=$NOW
-            find_partition "$KUBESOLO_DATA"
-            [ -z "$FOUND" ] || return 0
+            look=$NOW
         fi
+        if [ "$NOW" -ge "$look" ]; then
+            look=$((NOW + 100))
+            find_partition "$KUBESOLO_DATA"
+            drop_other_disks
+        fi
+        ! may_take "$FOUND" || return 0
         read_uptime
         [ "$NOW" -lt "$deadline" ] || return 1
-        ! partition_is_optional || [ "$NOW" -lt $((changed + 200)) ] || return 1
+        ! partition_is_optional || storage_coming_up || [ -n "$UNREADABLE" ] ||
+            [ "$NOW" -lt $((changed + 200)) ] || return 1
         sleep 0.2
         coldplug
     done
+}
+
+# may_take DEVICE: whether it can be taken now. What is still coming up may be the one that was taken last time,
+# so that it gets 5 s.
+may_take() {
+    [ -n "$1" ] || return 1
+    [ "$NOW" -lt "$settled" ] && storage_coming_up || return 0
+    return 1
+}
+
+# The data partition of a slot is the one on the same disk.
+drop_other_disks() {
+    kind=removable
+    read -r kind booted 2>/dev/null <"$STATE/medium" || :
+    [ "$kind/$KUBESOLO_DATA" = disk/LABEL=KSOLODATA ] && [ -n "$FOUND" ] || return 0
+    find_disk "$booted"
+    booted=$DISK
+    find_disk "${FOUND##*/}"
+    [ "$DISK" = "$booted" ] || FOUND=
+}
+
+say_which() {
+    # shellcheck disable=SC2086 # a list of names
+    set -- $MATCHES
+    [ $# -gt 1 ] || return 0
+    warn "$# file systems match $KUBESOLO_DATA:$(printf ' /dev/%s' "$@"). Taking $FOUND, as at every boot with these; remove the others or choose with kubesolo.data="
+}
+
+# write_protected DEVICE: whether nothing can be written to it.
+write_protected() {
+    protected=0
+    read -r protected 2>/dev/null <"${ROOT:-}/sys/class/block/${1##*/}/ro" || :
+    [ "$protected" = 1 ]
+}
+
+# mounted_read_only: whether mount has taken read-only for an answer, as BusyBox does.
+mounted_read_only() {
+    while read -r _ point _ options _; do
+        case $point/$options, in
+        "$DATA/ro",*) return 0 ;;
+        esac
+    done <"${ROOT:-}/proc/mounts"
+    return 1
+}
+
+# A cluster that was meant to be kept is not started where nothing can be kept.
+refuse_protected() {
+    text="the data partition $1 is write-protected (a switch on the card or stick, or a disk that has failed)"
+    partition_is_optional || fail "$text"
+    mount_memory "$text"
 }
 
 check_file_system() {
@@ -67,11 +126,18 @@ mend_and_mount() {
     mount_ext4 "$1"
 }
 
+# mount_partition DEVICE: fails the stage when it can not; returns 1 when nothing can be written to it.
 mount_partition() {
     CLEAN=
+    ! has_partitions "${1##*/}" || fail "$1 is a disk with partitions: name one of them with kubesolo.data="
+    ! write_protected "$1" || return 1
     read_superblock "$1" || fail "no ext4 file system on $1 (kubesolo.data=$KUBESOLO_DATA)"
     check_file_system "$1"
     mount_ext4 "$1" || mend_and_mount "$1" || fail "cannot mount $1 at /mnt/data"
+    if mounted_read_only; then
+        umount "$DATA"
+        return 1
+    fi
     grow_file_system "$1"
     printf 'disk %s\n' "$1" >"$STATE/data"
     info "data partition $1 at /mnt/data"
@@ -122,11 +188,12 @@ undo_mounts
 if [ -n "$KUBESOLO_NOPERSIST" ]; then
     mount_memory 'asked for by kubesolo.nopersist'
 elif wait_for_partition; then
-    mount_partition "$FOUND"
+    say_which
+    mount_partition "$FOUND" || refuse_protected "$FOUND"
 elif partition_is_optional; then
-    mount_memory "no data partition ($KUBESOLO_DATA)"
+    mount_memory "no data partition ($KUBESOLO_DATA)${UNREADABLE:+, and these can not be read:$UNREADABLE}"
 else
-    fail "the data partition $KUBESOLO_DATA is not there (block devices: ${known:-none})"
+    fail "the data partition $KUBESOLO_DATA is not there (block devices: ${known:-none})${UNREADABLE:+, and these can not be read:$UNREADABLE}"
 fi
 make_tree
 make_reserve

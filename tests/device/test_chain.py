@@ -142,7 +142,7 @@ def test_no_medium_ends_in_the_emergency_shell_on_every_console(initramfs: FakeR
     for image in (initramfs.path / "media/sr0/boot").iterdir():
         image.unlink()
     for text in failing(initramfs).values():
-        assert "no medium with the root images found within 30 s; block devices: sr0 vda" in text
+        assert "no removable medium with the root images found within 30 s; block devices: sr0 vda" in text
     assert float(initramfs.read("proc/uptime").split()[0]) >= 35
 
 
@@ -154,6 +154,61 @@ def test_late_medium_is_found(initramfs: FakeRoot) -> None:
     initramfs.fake("sleep", f'[ "$up" -lt 1500 ] || {appear}')
     assert boot(initramfs).returncode == 0
     assert (initramfs.path / "newroot/run/kubesolo/medium").read_text() == "removable sda\n"
+
+
+def on_fixed_disk(root: FakeRoot, device: str) -> None:
+    """The images in an ext4 partition of a disk, as in a slot."""
+    medium(root, device)
+    root.write(f"sys/class/block/{device}/removable", "0\n")
+    swapped = MOUNT.replace("-t iso9660", "-t x").replace("-t ext4", "-t iso9660").replace("-t x", "-t ext4")
+    root.fake("mount", swapped)
+
+
+def test_fixed_disk_is_taken_only_when_it_is_named(initramfs: FakeRoot) -> None:
+    on_fixed_disk(initramfs, "vda")
+    for text in failing(initramfs).values():
+        assert "no removable medium" in text
+        assert "named with kubesolo.root=" in text
+
+
+@pytest.mark.parametrize("spec", ["PARTLABEL=KSOLOA", "LABEL=KSOLOA"])
+def test_named_root_is_taken_from_a_fixed_disk(initramfs: FakeRoot, spec: str) -> None:
+    on_fixed_disk(initramfs, "vda")
+    initramfs.write("sys/class/block/vda/uevent", "DEVNAME=vda\nPARTNAME=KSOLOA\n")
+    initramfs.fake("findfs", 'echo "$ROOT/dev/vda"')
+    initramfs.write("proc/cmdline", f"kubesolo.root={spec}\n")
+    result = boot(initramfs)
+    assert result.returncode == 0, result.stderr
+    assert (initramfs.path / "newroot/run/kubesolo/medium").read_text() == "disk vda\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("LABEL=NONE", "kubesolo.root=LABEL=NONE is not there after 30 s; block devices: sr0"),
+        ("PARTLABEL=wrong", "kubesolo.root=PARTLABEL=wrong: /dev/vda does not hold the root images"),
+    ],
+)
+def test_wrong_root_is_said_in_words(initramfs: FakeRoot, spec: str, words: str) -> None:
+    medium(initramfs, "sr0")
+    initramfs.block_device("vda")
+    initramfs.write("sys/class/block/vda/uevent", "PARTNAME=wrong\n")
+    initramfs.write("proc/cmdline", f"kubesolo.root={spec}\n")
+    for text in failing(initramfs).values():
+        assert words in text
+
+
+def test_memory_of_a_failed_copy_is_freed_when_nothing_reads_it_any_more(initramfs: FakeRoot) -> None:
+    medium(initramfs, "sr0")
+    box = initramfs.busybox
+    fakes = f"""
+    sha256sum() {{ cat >/dev/null; "{box}" sleep 0.5; echo checked >>"$ROOT/calls"; echo "0 -"; }}
+    cp() {{ case $2 in */images/overlay*) return 1 ;; esac; "{box}" cp "$@"; }}
+    """
+    initramfs.write("fakes.sh", initramfs.read("fakes.sh") + fakes)
+    failing(initramfs)
+    calls = initramfs.calls
+    assert calls.index("checked") < calls.index("umount /run/kubesolo-root/images")
 
 
 STAGE = '. "$ROOT/run/kubesolo-init/lib/stage.sh"\n'

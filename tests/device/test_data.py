@@ -201,3 +201,125 @@ def test_named_device_without_a_file_system_fails(root: FakeRoot) -> None:
     result = run(root)
     assert result.returncode != 0
     assert "no ext4 file system on" in result.stderr
+
+
+def place(root: FakeRoot, name: str, path: str, *, removable: str = "0") -> None:
+    """Put a block device where sysfs has it: the disk's folder under `path`, partitions in it."""
+    disk = root.path / "sys/devices" / path
+    disk.mkdir(parents=True, exist_ok=True)
+    flat = root.path / "sys/class/block" / name
+    for file in flat.iterdir():
+        file.rename(disk / file.name)
+    flat.rmdir()
+    flat.symlink_to(disk)
+    if not (disk / "partition").exists():
+        (disk / "removable").write_text(f"{removable}\n")
+
+
+@pytest.mark.parametrize("order", [("sda", "sdb"), ("sdb", "sda")])
+def test_of_two_with_the_label_the_same_is_taken_and_both_are_named(
+    root: FakeRoot, data_disk: Path, order: tuple[str, str]
+) -> None:
+    """Fixed before portable, whatever the kernel called them."""
+    fixed, stick = order
+    for name in order:
+        root.block_device(name, data_disk, DISK_KIB)
+    place(root, fixed, f"pci0000:00/0000:00:1f.2/ata1/block/{fixed}")
+    place(root, stick, f"pci0000:00/0000:00:04.0/usb1/1-1/block/{stick}")
+    result = run(root)
+    assert result.returncode == 0, result.stderr
+    assert any(f"/dev/{fixed} /mnt/data" in mount for mount in root.called("mount"))
+    assert "2 file systems match LABEL=KSOLODATA: /dev/sda /dev/sdb. Taking " in result.stderr
+
+
+def test_a_disk_with_partitions_never_wins(root: FakeRoot, data_disk: Path) -> None:
+    root.block_device("sda", data_disk, DISK_KIB)
+    root.block_device("sda1", data_disk, DISK_KIB)
+    root.write("sys/class/block/sda1/partition", "1\n")
+    place(root, "sda", "pci0000:00/block/sda")
+    place(root, "sda1", "pci0000:00/block/sda/sda1")
+    change(root.path / "dev/sda", 0x3A, b"\x02")
+    assert run(root).returncode == 0
+    assert any("/dev/sda1 /mnt/data" in mount for mount in root.called("mount"))
+    assert not root.called("e2fsck")
+    settings(root, "KUBESOLO_DATA='UUID=x'\n")
+    root.fake("findfs", 'echo "$ROOT/dev/sda"')
+    result = run(root)
+    assert "/dev/sda is a disk with partitions: name one of them" in result.stderr
+    assert not root.called("e2fsck"), "nothing that has partitions is repaired"
+
+
+@pytest.mark.parametrize("where", ["the disk", "the mount"])
+@pytest.mark.parametrize("data", ["LABEL=KSOLODATA", "UUID=x"])
+def test_write_protected_disk_is_said_in_words(
+    root: FakeRoot, data_disk: Path, where: str, data: str
+) -> None:
+    medium(root, "removable")
+    settings(root, f"KUBESOLO_DATA='{data}'\n")
+    root.fake("findfs", 'echo "$ROOT/dev/vda"')
+    root.block_device("vda", data_disk, DISK_KIB)
+    if where == "the disk":
+        root.write("sys/class/block/vda/ro", "1\n")
+    else:
+        root.write("proc/mounts", f"/dev/vda {root.path}/mnt/data ext4 ro,noatime 0 0\n")
+    result = run(root)
+    assert "/dev/vda is write-protected" in result.stderr
+    assert (result.returncode == 0) == ("RAM ONLY" in result.stderr) == data.startswith("LABEL")
+    assert not root.called("resize2fs")
+
+
+def test_usb_disk_that_is_still_coming_up_is_waited_for(root: FakeRoot, data_disk: Path) -> None:
+    """Its driver is bound, its disk not there yet: 10 s here, as with a disk that has to spin up."""
+    medium(root, "removable")
+    root.write("sys/bus/usb/devices/1-1:1.0/bInterfaceClass", "08\n")
+    root.write("sys/bus/usb/devices/1-1:1.0/driver/x", "")
+    (root.path / "late.img").write_bytes(data_disk.read_bytes())
+    root.fake(
+        "sleep",
+        f"""
+        [ $up -ge 1500 ] && [ ! -e "$ROOT/dev/sdb" ] || return 0
+        mkdir -p "$ROOT/sys/class/block/sdb" "$ROOT/sys/bus/usb/devices/1-1:1.0/host2/target2:0:0"
+        echo {DISK_KIB * 2} >"$ROOT/sys/class/block/sdb/size"
+        cp "$ROOT/late.img" "$ROOT/dev/sdb"
+        """,
+    )
+    result = run(root)
+    assert result.returncode == 0, result.stderr
+    assert any("/dev/sdb /mnt/data" in mount for mount in root.called("mount"))
+
+
+def test_partition_whose_first_read_fails_is_read_again(root: FakeRoot, data_disk: Path) -> None:
+    medium(root, "removable")
+    root.block_device("vda", size_kib=DISK_KIB)
+    (root.path / "late.img").write_bytes(data_disk.read_bytes())
+    root.fake("sleep", '[ $up -lt 1000 ] || cp "$ROOT/late.img" "$ROOT/dev/vda"')
+    result = run(root)
+    assert any("/dev/vda /mnt/data" in mount for mount in root.called("mount")), result.stderr
+
+
+def test_partition_uuid_is_read_from_the_table(root: FakeRoot, data_disk: Path) -> None:
+    table = bytearray(4096)
+    table[512:520] = b"EFI PART"
+    table[1024 + 128 + 16 : 1024 + 128 + 32] = bytes(range(16))
+    settings(root, "KUBESOLO_DATA='PARTUUID=03020100-0504-0706-0809-0A0B0C0D0E0F'\n")
+    root.block_device("sda")
+    (root.path / "dev/sda").write_bytes(table)
+    root.block_device("sda2", data_disk, DISK_KIB)
+    root.write("sys/class/block/sda2/partition", "2\n")
+    place(root, "sda", "pci0000:00/block/sda")
+    place(root, "sda2", "pci0000:00/block/sda/sda2")
+    result = run(root)
+    assert any("/dev/sda2 /mnt/data" in mount for mount in root.called("mount")), result.stderr
+
+
+def test_data_of_a_slot_lies_on_its_disk(root: FakeRoot, data_disk: Path) -> None:
+    root.write("run/kubesolo/medium", "disk sda2\n")
+    root.block_device("sda2")
+    root.write("sys/class/block/sda2/partition", "2\n")
+    root.block_device("sda4", data_disk, DISK_KIB)
+    root.write("sys/class/block/sda4/partition", "4\n")
+    root.block_device("sdb", data_disk, DISK_KIB)
+    for name in ("sda2", "sda4"):
+        place(root, name, f"pci0000:00/block/sda/{name}")
+    result = run(root)
+    assert any("/dev/sda4 /mnt/data" in mount for mount in root.called("mount")), result.stderr

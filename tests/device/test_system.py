@@ -47,11 +47,12 @@ def wait_for(path: Path, text: str) -> None:
 
 def test_modules_of_the_list_and_of_the_devices(root: FakeRoot) -> None:
     root.write("usr/lib/kubesolo-os/modules.list", "# comment\noverlay\n\nnft_ct later\nveth\n")
-    root.write("sys/bus/pci/devices/0/modalias", "pci:v00001AF4d00001000\n")
-    root.write("sys/bus/pci/devices/1/modalias", "pci:v00001AF4d00001000\n")
+    root.write("sys/bus/pci/devices/0/uevent", "DRIVER=x\nMODALIAS=pci:v00001AF4d00001000\n")
+    root.write("sys/bus/pci/devices/1/uevent", "MODALIAS=pci:v00001AF4d00001000\n")
+    root.write("sys/bus/mmc/devices/mmc0:1/uevent", "DRIVER=mmcblk\nMMC_TYPE=SD\nMODALIAS=mmc:block\n")
     root.write("proc/modules", "overlay 1 0 - Live 0x0\nnft_ct 1 0 - Live 0x0\nveth 1 0 - Live 0x0\n")
     log = done(root, "30-kernel-modules")
-    assert root.called("modprobe")[0] == "-a -q -b overlay veth pci:v00001AF4d00001000"
+    assert root.called("modprobe")[0] == "-a -q -b overlay veth mmc:block pci:v00001AF4d00001000"
     assert "-a -q -b nft_ct" in root.called("modprobe")
     assert "WARN" not in log
 

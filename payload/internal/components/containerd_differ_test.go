@@ -76,7 +76,7 @@ func TestContainerdReadsItsConfiguration(t *testing.T) {
 func TestTheNetworkConfigurationIsNotRewritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "10-kubesolo.conflist")
 	for range 2 {
-		if err := keepNetworkConfig(path); err != nil {
+		if err := keepNetworkConfig(path, networkConflist("10.42.0.0/16")); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(filepath.Dir(path), 0o500); err != nil { // for whoever is not root
@@ -84,7 +84,7 @@ func TestTheNetworkConfigurationIsNotRewritten(t *testing.T) {
 		}
 	}
 	before, _ := os.Stat(path)
-	if err := keepNetworkConfig(path); err != nil {
+	if err := keepNetworkConfig(path, networkConflist("10.42.0.0/16")); err != nil {
 		t.Fatal(err)
 	}
 	if after, _ := os.Stat(path); !os.SameFile(before, after) {
