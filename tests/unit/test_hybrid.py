@@ -1,6 +1,7 @@
 import struct
 import uuid
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,17 +37,23 @@ def test_both_tables_are_whole_and_agree(tmp_path: Path) -> None:
     assert first == second
     assert (own, other, start) == (1, last, 2)
     assert (own2, other2, start2) == (last, 1, last - 32)
-    assert (low, high) == (low2, high2) == (34, last - 33)
+    assert (low, high) == (low2, high2) == (64, last - 33)
     assert len(data) % (64 << 10) == 0
 
 
-def test_the_only_partition_is_the_efi_image(tmp_path: Path) -> None:
-    entries, _ = header(make_image(tmp_path / "a.iso"), 1)
-    kind, unique, first, last = struct.unpack("<16s16sQQ", entries[:48])
-    assert uuid.UUID(bytes_le=kind) == ESP_TYPE
-    assert uuid.UUID(bytes_le=unique).version == 8
-    assert (first, last) == (1200, 1200 + 5760 - 1)
-    assert not any(entries[128:])
+def test_partitions_cover_all_of_the_iso(tmp_path: Path) -> None:
+    data = make_image(tmp_path / "a.iso")
+    entries, (_, _, low, high, _) = header(data, 1)
+    rows = [struct.unpack("<16s16sQQ", entries[at : at + 48]) for at in (0, 128, 256)]
+    assert uuid.UUID(bytes_le=rows[0][0]) == ESP_TYPE
+    assert len({row[1] for row in rows}) == 3
+    assert all(uuid.UUID(bytes_le=row[1]).version == 8 for row in rows)
+    assert rows[0][2:] == (1200, 1200 + 5760 - 1), "the EFI image is the first"
+    places = sorted(row[2:] for row in rows)
+    assert places[0][0] == low
+    assert places[2][1] == high
+    assert all(before[1] + 1 == after[0] for before, after in pairwise(places))
+    assert not any(entries[384:])
 
 
 def test_mbr_boots_isolinux_and_protects_the_disk(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
 
 import pycdlib
@@ -18,6 +19,7 @@ from tasks.lib.process import run
 from tasks.lib.provider import Part, parts_text
 from tests.unit.targets import VALUES
 
+BACKUP_TABLE = 33 * 512
 NAME = "kubesolo-os-0.0.0-amd64.iso"
 MANIFEST = f"{NAME}.manifest.json"
 
@@ -93,6 +95,27 @@ def test_sgdisk_finds_no_problem_and_the_efi_partition_has_grub(made: Path) -> N
     assert partition.read_bytes() == (made / "efi.img").read_bytes()
     listing = run([*tools.command("mtools"), "-c", "mdir", "-/", "-b", "-i", partition]).stdout.decode()
     assert "::/EFI/BOOT/BOOTX64.EFI" in listing
+
+
+@pytest.mark.parametrize("tool", ["sgdisk", "sfdisk"])
+def test_a_partition_added_on_the_stick_comes_behind_the_iso(made: Path, tool: str) -> None:
+    image = build(made, "a") / NAME
+    content = image.read_bytes()
+    os.truncate(image, len(content) + (32 << 20))
+    if tool == "sgdisk":
+        run([*tools.command("sgdisk"), "-e", "-n", "0:0:+8M", "-c", "4:KSOLODATA", image])
+    else:
+        script = made / "script"
+        script.write_text("size=8M, name=KSOLODATA\n")
+        run([*tools.command("sgdisk"), "-e", image])
+        with script.open("rb") as stream:
+            run([*tools.command("sfdisk"), "-q", "--append", image], stdin=stream)
+    text = run([*tools.command("sgdisk"), "-v", "-p", image]).stdout.decode()
+    assert "No problems found" in text
+    row = next(line.split() for line in text.splitlines() if line.strip().endswith("KSOLODATA"))
+    end = len(content) - BACKUP_TABLE
+    assert int(row[1]) * 512 >= end, "only the backup table, which has moved, may lie under it"
+    assert image.read_bytes()[32768:end] == content[32768:end]
 
 
 def test_the_boot_loaders_are_listed_and_their_helpers_not() -> None:

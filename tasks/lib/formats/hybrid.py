@@ -20,7 +20,10 @@ ALIGNMENT = 64 << 10
 ENTRIES = 128
 ENTRY_SIZE = 128
 TABLE_SECTORS = ENTRIES * ENTRY_SIZE // SECTOR
-FIRST_USABLE = 2 + TABLE_SECTORS
+# The ISO's own volume descriptors begin here (ECMA-119, 6.2.1).
+FIRST_USABLE = 64
+# "Linux reserved": no system offers to format it.
+CONTENT_TYPE = uuid.UUID("8da63339-0007-60c0-c436-083ac8230908")
 ESP_TYPE = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 MBR_CODE_MAX = 432
 SYSTEM_AREA = 32768
@@ -52,7 +55,7 @@ def make_hybrid(image: Path, mbr_code: bytes, layout: Layout, identity: bytes) -
         content = stream.seek(0, 2)
         sectors = -(-(content + (TABLE_SECTORS + 1) * SECTOR) // ALIGNMENT) * ALIGNMENT // SECTOR
         disk = guid(identity, "disk")
-        table = partition_table(layout, guid(identity, "esp"))
+        table = partition_table(layout, sectors, identity)
         stream.truncate(sectors * SECTOR)
         stream.seek(0)
         stream.write(mbr(mbr_code, layout, disk.bytes[:4], sectors))
@@ -81,19 +84,38 @@ def mbr(code: bytes, layout: Layout, signature: bytes, sectors: int) -> bytes:
     return code.ljust(MBR_CODE_MAX, b"\0") + boot + protective + active + bytes(32) + b"\x55\xaa"
 
 
-def partition_table(layout: Layout, unique: uuid.UUID) -> bytes:
-    """The array of GPT entries; only the EFI system partition, as it may not overlap with another."""
-    last = layout.esp_start + layout.esp_size - 1
-    name = "EFI".encode("utf-16-le")
-    entry = struct.pack("<16s16sQQQ72s", ESP_TYPE.bytes_le, unique.bytes_le, layout.esp_start, last, 0, name)
-    return entry.ljust(ENTRIES * ENTRY_SIZE, b"\0")
+def partition_table(layout: Layout, sectors: int, identity: bytes) -> bytes:
+    """The array of GPT entries: the EFI system partition, and what lies before and behind it on the ISO.
+
+    Nothing of the ISO is free: a partition that is added on a stick comes behind it.
+    """
+    end = layout.esp_start + layout.esp_size
+    rows = (
+        ("EFI", ESP_TYPE, layout.esp_start, end - 1),
+        ("ISO9660 begin", CONTENT_TYPE, FIRST_USABLE, layout.esp_start - 1),
+        ("ISO9660 rest", CONTENT_TYPE, end, last_usable(sectors)),
+    )
+    return b"".join(entry(*row, identity) for row in rows).ljust(ENTRIES * ENTRY_SIZE, b"\0")
+
+
+def entry(name: str, kind: uuid.UUID, first: int, last: int, identity: bytes) -> bytes:
+    """One GPT entry; first and last in sectors, both part of it."""
+    unique = guid(identity, "esp" if kind == ESP_TYPE else name)
+    return struct.pack(
+        "<16s16sQQQ72s", kind.bytes_le, unique.bytes_le, first, last, 0, name.encode("utf-16-le")
+    )
+
+
+def last_usable(sectors: int) -> int:
+    """The last sector before the backup table."""
+    return sectors - TABLE_SECTORS - 2
 
 
 def gpt_header(disk: uuid.UUID, table: bytes, sectors: int, *, primary: bool) -> bytes:
     """A GPT header of one sector; the backup one has its own place and its table before it."""
     own, other = (1, sectors - 1) if primary else (sectors - 1, 1)
     start = 2 if primary else sectors - 1 - TABLE_SECTORS
-    usable = (FIRST_USABLE, sectors - TABLE_SECTORS - 2)
+    usable = (FIRST_USABLE, last_usable(sectors))
     fields = (own, other, *usable, disk.bytes_le, start, ENTRIES, ENTRY_SIZE, zlib.crc32(table))
     packed = struct.pack("<8sLLLLQQQQ16sQLLL", b"EFI PART", 0x10000, 92, 0, 0, *fields)
     crc = struct.pack("<L", zlib.crc32(packed))
