@@ -20,7 +20,8 @@ LONGEST_SETTING = 1000
 class Hardware:
     """One machine as its builder describes it; sizes in MiB.
 
-    cdrom, usb: an image given as a CD or written raw to a USB stick, both read-only.
+    cdrom, usb: an image given as a CD or written raw to a USB stick, both read-only, unless stick_writable.
+    card: an image as an SD card; its size has to be a power of two.
     kernel, initrd, append: started directly instead of a medium's boot loader.
     data: the data disk, raw. data_cache: "unsafe" ignores the guest's flushes (quick, right for a disk
     that is thrown away), "writeback" honours them.
@@ -39,6 +40,8 @@ class Hardware:
     firmware: Literal["bios", "uefi"] = "bios"
     cdrom: Path | None = None
     usb: Path | None = None
+    stick_writable: bool = False
+    card: Path | None = None
     kernel: Path | None = None
     initrd: Path | None = None
     append: str = ""
@@ -78,8 +81,11 @@ class Hardware:
                 "ide-cd,drive=cd,bus=ide.0,bootindex=1",
             ]
         if self.usb:
-            words += ["-device", "qemu-xhci", *drive("usb", self.usb, "readonly=on")]
+            mode = "cache=unsafe" if self.stick_writable else "readonly=on"
+            words += ["-device", "qemu-xhci", *drive("usb", self.usb, mode)]
             words += ["usb-storage,drive=usb,removable=on,bootindex=2"]
+        if self.card:
+            words += ["-device", "sdhci-pci", *drive("card", self.card, "cache=unsafe"), "sd-card,drive=card"]
         if self.kernel:
             words += ["-kernel", str(self.kernel)]
         if self.initrd:
