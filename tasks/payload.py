@@ -67,8 +67,8 @@ UNREAD_COUNT = Patch(
         ("countKine.Scan(&count)", 1, "d.queryRow(ctx, countKine).Scan(&count)"),
     ),
 )
-# kine takes every error of a write for a conflict with another one. On a full disk the API server would then try
-# again at once, for ever, instead of telling its client.
+# kine takes every error of a write for a conflict with another one. On a full disk the API server would then
+# try again at once, for ever, instead of telling its client.
 HONEST_ERRORS = Patch(
     "github.com/k3s-io/kine",
     "pkg/logstructured/logstructured.go",
@@ -95,8 +95,9 @@ HONEST_ERRORS = Patch(
         ),
     ),
 )
-# Of two writes that are confirmed at the same time, kine may keep the lower revision as the current one: clients
-# that wait for the higher one wait until the next write. What is committed together is confirmed at the same time.
+# Of two writes that are confirmed at the same time, kine may keep the lower revision as the current one:
+# clients that wait for the higher one wait until the next write. What is committed together is confirmed at
+# the same time.
 LATEST_REVISION = Patch(
     "github.com/k3s-io/kine",
     "pkg/logstructured/sqllog/sql.go",

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
-from tasks.lib import tools
-from tasks.lib.bootmenu import DATA, SERIAL_LAST
+from tasks.lib.boot.menu import DATA, SERIAL_LAST
+from tasks.lib.debian import tools
 from tasks.lib.process import run
 from tasks.lib.vm.disks import MIB, write_data_disk
 from tasks.lib.vm.hardware import Hardware

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.tree import Tree
+from tasks.lib.formats.tree import Tree
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.kube import Cluster, Object
