@@ -130,7 +130,7 @@ def test_lease_that_arrives_while_the_command_line_is_made_is_in_it(root: FakeRo
 def test_classless_routes_replace_the_router(root: FakeRoot) -> None:
     lease(root, "bound", staticroutes="0.0.0.0/0 10.0.2.9 10.5.0.0/16 10.0.2.8")
     assert root.called("ip")[1:] == [
-        "route replace 0.0.0.0/0 via 10.0.2.9 dev eth0",
+        "route replace default via 10.0.2.9 dev eth0",
         "route replace 10.5.0.0/16 via 10.0.2.8 dev eth0",
     ]
 
@@ -140,7 +140,7 @@ def test_routes_on_the_wire_itself_come_first(root: FakeRoot) -> None:
     lease(root, "bound", mask="32", staticroutes="0.0.0.0/0 10.128.0.1 10.128.0.1/32 0.0.0.0")
     assert root.called("ip")[1:] == [
         "route replace 10.128.0.1/32 dev eth0",
-        "route replace 0.0.0.0/0 via 10.128.0.1 dev eth0",
+        "route replace default via 10.128.0.1 dev eth0",
     ]
     assert "WARN" not in console(root)
 
@@ -149,10 +149,9 @@ def test_routes_on_the_wire_itself_come_first(root: FakeRoot) -> None:
 def test_router_outside_the_prefix(root: FakeRoot, routes: str) -> None:
     root.fake("ip", OUTSIDE)
     lease(root, "bound", mask="32", router="172.31.1.1", staticroutes=routes)
-    target = "0.0.0.0/0" if routes else "default"
     assert root.called("ip")[-2:] == [
         "route replace 172.31.1.1/32 dev eth0",
-        f"route replace {target} via 172.31.1.1 dev eth0",
+        "route replace default via 172.31.1.1 dev eth0",
     ]
     assert "WARN" not in console(root)
 
@@ -162,7 +161,16 @@ def test_routes_of_the_lease_before_go(root: FakeRoot) -> None:
     root.write("calls", "")
     lease(root, "renew", staticroutes="0.0.0.0/0 10.0.2.9")
     assert "route del 10.5.0.0/16 dev eth0" in root.called("ip")
-    assert "route del 0.0.0.0/0 dev eth0" not in root.called("ip")
+    assert "route del default dev eth0" not in root.called("ip")
+
+
+def test_far_router_goes_with_its_lease_and_the_default_route_stays(root: FakeRoot) -> None:
+    root.fake("ip", OUTSIDE)
+    lease(root, "bound", router="172.31.1.1")
+    root.fake("ip", ":")
+    root.write("calls", "")
+    lease(root, "bound", ip="10.9.0.7", staticroutes="0.0.0.0/0 10.9.0.1 10.5.0.0/16 10.9.0.1")
+    assert [call for call in root.called("ip") if "route del" in call] == ["route del 172.31.1.1/32 dev eth0"]
 
 
 def test_what_the_kernel_refuses_is_said_once(root: FakeRoot) -> None:

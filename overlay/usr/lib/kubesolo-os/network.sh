@@ -72,14 +72,17 @@ hear_routers() {
 }
 
 # add_route DESTINATION GATEWAY INTERFACE: gateway 0.0.0.0 is the wire itself. A router outside the prefix
-# (clouds, /32 addresses) is reached once the kernel knows that it is on this very wire.
+# (clouds, /32 addresses) is reached once the kernel knows that it is on this very wire: by the route that
+# FAR_ROUTER names then.
 add_route() {
+    FAR_ROUTER=
     if [ "$2" = 0.0.0.0 ]; then
         try "route-$1" ip route replace "$1" dev "$3"
     elif ip route replace "$1" via "$2" dev "$3" 2>/dev/null; then
         settle "route-$1"
     else
-        try "route-$1" ip route replace "$2/32" dev "$3" &&
+        FAR_ROUTER=$2/32
+        try "route-$1" ip route replace "$FAR_ROUTER" dev "$3" &&
             try "route-$1" ip route replace "$1" via "$2" dev "$3"
     fi
 }
