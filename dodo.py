@@ -40,7 +40,7 @@ DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}
 
 def task_sources() -> Iterator[dict[str, object]]:
     """Downloads."""
-    return sources.tasks(CONFIG, load_lock())
+    return sources.tasks(CONFIG, load_lock(), TARGETS)
 
 
 def task_flow() -> Iterator[dict[str, object]]:

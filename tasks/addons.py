@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks import payload
 from tasks.lib.arch import Arch
 from tasks.lib.debian import tools
+from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import elf, oci
@@ -59,7 +60,9 @@ def check_coredns_version(go_mod: Path, version: str) -> None:
 
 def build_pause(arch: Arch, b: Build) -> None:
     """Wrap Debian's catatonit, a static program, as the image of every pod's first container."""
-    program = (tools.tree("catatonit", b.progress, b.note) / "usr/bin/catatonit").read_bytes()
+    program = (
+        tools.tree(keyed("catatonit", arch.name), b.progress, b.note) / "usr/bin/catatonit"
+    ).read_bytes()
     needs = elf.linking(program)
     if needs is None or needs.loader or needs.needed:
         raise BuildError("catatonit is not a static program any more", "the pause image needs its libraries")
@@ -110,7 +113,7 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         doc="the pause container as an OCI archive",
         build=partial(build_pause, target.arch),
         targets=[pause(target)],
-        files=[VERSIONS, listing("catatonit")],
+        files=[VERSIONS, listing("catatonit", target.arch)],
         values={"epoch": target.epoch},
         group=target.group,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks import kernel, rootfs, sources
 from tasks.lib.debian import fetch, tools
+from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import cpio
 from tasks.lib.formats.packages import add_deb
@@ -45,10 +46,10 @@ def write_segment(tree: Tree, out: Path, epoch: int, scratch: Path) -> None:
     run([*tools.command("zstd"), "-q", "-f", f"-{LEVEL}", "--single-thread", "--no-check", plain, "-o", out])
 
 
-def build_drivers(modules: Path, b: Build) -> None:
+def build_drivers(modules: Path, arch: str, b: Build) -> None:
     """BusyBox, the first device nodes, and the modules that are needed to find and mount the root."""
     packages = Tree()
-    for package, deb in fetch.fetch_set(SET, b.progress, b.note):
+    for package, deb in fetch.fetch_set(keyed(SET, arch), b.progress, b.note):
         if package.name == "busybox-static":
             add_deb(packages, deb)
     tree = Tree()
@@ -99,9 +100,9 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     yield artifact(
         target.task("initramfs-drivers"),
         doc="initramfs: BusyBox and storage modules",
-        build=partial(build_drivers, modules),
+        build=partial(build_drivers, modules, target.arch.name),
         targets=[drivers(target)],
-        files=[modules, sources.listing(SET)],
+        files=[modules, sources.listing(SET, target.arch)],
         values={"epoch": target.epoch},
         tools=["tools"],
         group=target.group,

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tasks.bootset import BootSet, boot_set
 from tasks.kernel import audit_table
-from tasks.lib.arch import Arch
+from tasks.lib.arch import HOST, Arch
 from tasks.lib.boot import grub, grubmenu, menu
 from tasks.lib.debian import tools
+from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.engine.artifact import relative
 from tasks.lib.formats import fat, iso9660
@@ -37,7 +38,7 @@ def efi_image(target: Target) -> Path:
 def build_efi(arch: Arch, b: Build) -> None:
     """The FAT image that UEFI starts: GRUB, which goes on with grub.cfg on the medium."""
     program = b.scratch / arch.efi_file
-    grub.write_image(program, grubmenu.grub_early_cfg(), arch.grub_efi, b.scratch)
+    grub.write_image(program, grubmenu.grub_early_cfg(), arch, b.scratch)
     tree = Tree()
     tree.add_file(f"EFI/BOOT/{program.name}", program)
     fat.write(tree, b.out, b.epoch, int(digest(program)[:8], 16), ESP_LABEL, b.scratch)
@@ -94,7 +95,7 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         build=partial(build_efi, target.arch),
         targets=[efi_image(target)],
         values={"epoch": target.epoch},
-        tools=["tools", BOOT_SET],
+        tools=["tools", BOOT_SET, *([] if target.arch is HOST else [keyed(BOOT_SET, target.arch.name)])],
         group=target.group,
     )
     made, parts = product(target), boot_set(target)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks import sources
 from tasks.lib.debian import debs, fetch
 from tasks.lib.debian.licences import package_parts
-from tasks.lib.debian.lockfile import Package
+from tasks.lib.debian.lockfile import Package, keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
@@ -120,7 +120,7 @@ def place(vmlinuz: bytes, config: bytes, tree: Tree, epoch: int, outs: list[Path
 
 def debian_set(target: Target) -> str:
     """The package set of a flavour."""
-    return f"kernel-{target.flavour}"
+    return keyed(f"kernel-{target.flavour}", target.arch.name)
 
 
 # Who can provide kernels; source (our own configuration) and tinycore are to come.
@@ -128,7 +128,7 @@ PROVIDERS = {
     "debian": Provider(
         "Debian's kernel as it is",
         lambda target: partial(build_debian, debian_set(target)),
-        lambda target: Inputs((sources.listing(debian_set(target)),)),
+        lambda target: Inputs((sources.listing(f"kernel-{target.flavour}", target.arch),)),
     )
 }
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks import kernel
+from tasks.lib.arch import AMD64
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats.tree import Tree
@@ -30,14 +31,19 @@ class Programs:
     """The words that start the programs of the tools trees that are needed here."""
 
     depmod: list[str] = field(default_factory=lambda: tools.command("depmod"))
-    strip: list[str] = field(default_factory=lambda: tools.command("strip", "binutils"))
+    strip: list[str] = field(default_factory=lambda: tools.command(f"{AMD64.triplet}-strip", "binutils"))
 
 
-def build_modules(everything: Path, conditions: tuple[str, str], b: Build) -> None:
+def programs(triplet: str) -> Programs:
+    """Those for modules of an architecture."""
+    return Programs(strip=tools.command(f"{triplet}-strip", "binutils"))
+
+
+def build_modules(everything: Path, conditions: tuple[str, str], triplet: str, b: Build) -> None:
     """Write the tar for the root, the tar for the initramfs, and the report."""
     source = Tree()
     source.add_tar(everything)
-    choose_modules(Kernel(source), conditions, LISTS, Programs(), b.epoch, b)
+    choose_modules(Kernel(source), conditions, LISTS, programs(triplet), b.epoch, b)
 
 
 def choose_modules(
@@ -100,10 +106,11 @@ def module_tree(
 
 def tasks(target: Target) -> Iterator[dict[str, object]]:
     """The module trees of a kernel."""
+    conditions = (target.flavour, target.arch.name)
     yield artifact(
         target.task("modules"),
         doc="curated kernel modules for the root and the initramfs, with sizes and firmware needs",
-        build=partial(build_modules, kernel.everything(target), (target.flavour, target.arch.name)),
+        build=partial(build_modules, kernel.everything(target), conditions, target.arch.triplet),
         targets=[kernel.modules(target), kernel.initramfs_modules(target), kernel.modules_report(target)],
         files=[kernel.everything(target), FIRMWARE, *sorted(LISTS.glob("*.modules"))],
         values={"epoch": target.epoch},

@@ -9,6 +9,7 @@ from pathlib import Path
 from tasks import addons, kernel, payload, sources, userland
 from tasks.lib.debian import fetch
 from tasks.lib.debian.licences import package_parts
+from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import elf
 from tasks.lib.formats.tree import Slice, Tree
@@ -17,7 +18,8 @@ from tasks.lib.provider import parts_text
 from tasks.lib.target import Target
 
 # The packages of the boot set whose files are on the media; the others only help to make them.
-LOADERS = ("isolinux", "syslinux-common", "grub-efi-amd64-bin")
+LOADERS = ("isolinux", "syslinux-common")
+GRUB = "grub-efi-{arch}-bin"
 BOOT_SET = "boot"
 # The pause container is one of its programs.
 PAUSE_SET = "catatonit"
@@ -40,18 +42,18 @@ def listings(target: Target) -> list[Path]:
     return [kernel.parts(target), loaders(target), userland.parts(target), payload_parts(target)]
 
 
-def build_loaders(b: Build) -> None:
+def build_loaders(arch: str, b: Build) -> None:
     """The packages that the boot loaders come from."""
-    fetched = fetch.fetch_set(BOOT_SET, b.progress, b.note)
-    b.out.write_text(parts_text(package_parts(fetched, LOADERS)))
+    fetched = fetch.fetch_set(keyed(BOOT_SET, arch), b.progress, b.note)
+    b.out.write_text(parts_text(package_parts(fetched, (*LOADERS, GRUB.format(arch=arch)))))
 
 
-def build_payload(archives: tuple[Path, ...], b: Build) -> None:
+def build_payload(archives: tuple[Path, ...], arch: str, b: Build) -> None:
     """The Go modules that the payload's programs were linked from, and the package of the pause container."""
     programs = []
     for archive in archives:
         programs += go_programs(archive, b.scratch)
-    pause = fetch.fetch_set(PAUSE_SET, b.progress, b.note) if b.values["images"] else []
+    pause = fetch.fetch_set(keyed(PAUSE_SET, arch), b.progress, b.note) if b.values["images"] else []
     names = [package.name for package, _ in pause]
     b.out.write_text(parts_text([*module_parts(programs), *package_parts(pause, names)]))
 
@@ -85,18 +87,18 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     yield artifact(
         target.task("parts-loaders"),
         doc="versions and licences of the boot loaders, for the manifest",
-        build=build_loaders,
+        build=partial(build_loaders, target.arch.name),
         targets=[loaders(target)],
-        files=[sources.listing(BOOT_SET)],
+        files=[sources.listing(BOOT_SET, target.arch)],
         group=target.group,
     )
     archives = go_archives(target)
     yield artifact(
         target.task("parts-payload"),
         doc="versions and licences of the payload's Go modules, for the manifest",
-        build=partial(build_payload, archives),
+        build=partial(build_payload, archives, target.arch.name),
         targets=[payload_parts(target)],
-        files=[*archives, sources.listing(PAUSE_SET), GO_SUM],
+        files=[*archives, sources.listing(PAUSE_SET, target.arch), GO_SUM],
         values={"images": bool(addons.preloaded(target))},
         group=target.group,
     )

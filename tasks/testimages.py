@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks.lib.debian import tools
+from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import elf, oci
 from tasks.lib.formats.tree import Tree
@@ -30,8 +31,8 @@ GROUPS = "root:x:0:\nnogroup:x:65534:\n"
 def build_nginx(architecture: str, libraries: str, b: Build) -> None:
     """Take nginx, the libraries that it needs and BusyBox from locked packages, and wrap them as an image."""
     tree = empty_root()
-    add_program(tree, tools.tree("nginx", b.progress, b.note), libraries)
-    add_shell(tree, tools.tree("tools", b.progress, b.note))
+    add_program(tree, tools.tree(keyed("nginx", architecture), b.progress, b.note), libraries)
+    add_shell(tree, tools.tree(keyed("userland", architecture), b.progress, b.note))
     image = oci.Image(
         nginx_reference(),
         tree,
@@ -102,7 +103,7 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         doc="nginx with BusyBox as an OCI archive, for the tests' pods",
         build=partial(build_nginx, target.arch.name, target.arch.libraries),
         targets=[nginx(target)],
-        files=[listing("nginx"), listing("tools"), SOURCE / "versions"],
+        files=[listing("nginx", target.arch), listing("userland", target.arch), SOURCE / "versions"],
         trees=[SOURCE / "nginx"],
         values={"epoch": target.epoch},
         group="tests",

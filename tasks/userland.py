@@ -11,6 +11,7 @@ from pathlib import Path
 from tasks import sources
 from tasks.lib.debian import fetch
 from tasks.lib.debian.licences import package_parts
+from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.elf import closure
@@ -51,10 +52,10 @@ def load_selection(path: Path = SELECTION) -> Selection:
         raise BuildError(f"{path}: {error}") from error
 
 
-def build_debian(libraries: str, b: Build) -> None:
+def build_debian(arch: str, libraries: str, b: Build) -> None:
     """The userland of provider debian, from locked packages, and the list of those it has files of."""
     everything = skeleton()
-    fetched = fetch.fetch_set(SET, b.progress, b.note)
+    fetched = fetch.fetch_set(keyed(SET, arch), b.progress, b.note)
     files = {package.name: add_deb(everything, deb) for package, deb in fetched}
     tree = select(everything, load_selection(), libraries)
     tree.write_tar(b.outs[0], b.epoch)
@@ -110,8 +111,8 @@ def parts(target: Target) -> Path:
 PROVIDERS = {
     "debian": Provider(
         "locked Debian packages",
-        lambda target: partial(build_debian, target.arch.libraries),
-        lambda target: Inputs((SELECTION, sources.listing(SET))),
+        lambda target: partial(build_debian, target.arch.name, target.arch.libraries),
+        lambda target: Inputs((SELECTION, sources.listing(SET, target.arch))),
     )
 }
 

@@ -66,6 +66,7 @@ def texts(pattern: str, allowed: str) -> Rule:
 PACKAGES = texts(r"[a-z0-9][a-z0-9+.-]+", "a Debian package name such as busybox-static")
 # Which ones there are is known where they are made: lib/arch.py, the tables of providers, kernel/*.modules.
 NAME = text(r"[a-z][a-z0-9-]*", "a name of small letters, digits and dashes")
+PATTERNS = texts(r"[a-z0-9]([a-z0-9+.-]|\{arch\})+", "a Debian package name, {arch} for the architecture")
 SEMVER = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?"
 
 
@@ -86,11 +87,15 @@ class Os:
 
 @dataclass(frozen=True)
 class Debian:
-    """[debian]: the suite, what to do about vanished versions, and where old ones are kept."""
+    """[debian]: the suite, what to do about vanished versions, where old ones are kept.
+
+    foreign: architectures that are locked besides the builder's own.
+    """
 
     suite: str = key(text(r"[a-z]+", "a suite's code name such as trixie"))
     drift: str = key(one_of("allow", "forbid"), default="allow")
     snapshots: tuple[str, ...] = key(texts(r"https?://\S+", "an http(s) address"), default=())
+    foreign: tuple[str, ...] = key(texts(r"[a-z0-9]+", "an architecture such as arm64"), default=())
 
 
 @dataclass(frozen=True)
@@ -117,10 +122,22 @@ class Kernel:
 
 @dataclass(frozen=True)
 class PackageSet:
-    """[packages.NAME]: Debian packages and how much of what they depend on comes along."""
+    """[packages.NAME]: Debian packages and how much of what they depend on comes along.
 
-    names: tuple[str, ...] = key(PACKAGES)
+    names: {arch} stands for Debian's name of the architecture. runs: on what is built for, or on what builds.
+    amd64, arm64: further packages for one architecture.
+    """
+
+    names: tuple[str, ...] = key(PATTERNS)
     depends: str = key(one_of("all", "same-source", "none"), default="all")
+    runs: str = key(one_of("target", "host"), default="target")
+    amd64: tuple[str, ...] = key(PACKAGES, default=())
+    arm64: tuple[str, ...] = key(PACKAGES, default=())
+
+    def on(self, architecture: str) -> tuple[str, ...]:
+        """The packages that are named, for an architecture."""
+        common = (name.replace("{arch}", architecture) for name in self.names)
+        return (*common, *getattr(self, architecture))
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ OF_PAYLOAD = {
 KEYS: dict[str, tuple[str, set[str]]] = {
     "os.version": ('"9.9.9"', {"iso", "iso-stub", "rootfs-overlay", "checksums"}),
     "debian.drift": ('"forbid"', set()),
+    "debian.foreign": ("[]", set()),
     "debian.snapshots": ('["http://mirror.example/debian"]', set()),
     "payload.provider": ('"stub"', OF_PAYLOAD),
     "kernel.flavour": ('"cloud"', OF_FLAVOUR),
@@ -120,6 +121,8 @@ RELOCK = {"debian.suite": '"forky"'} | {
 NOT_TRIED = {
     "userland.provider",
     "kernel.provider",
+    *(f"packages.{name}.runs" for name in ("binutils", "tools", "qemu", "tests")),
+    "packages.boot.amd64",
     *(f"packages.{name}.depends" for name in ("kernel-default", "kernel-cloud", "catatonit")),
 }
 
@@ -164,6 +167,8 @@ def test_packages_of_the_lock(sources: Sources) -> None:
     """A new build of one package that only one set has."""
     sets: dict[str, list[str]] = json.loads(LOCK)["sets"]
     for name, members in sets.items():
+        if ":" in name:  # of an architecture that nothing is built for here
+            continue
         others = {member for other, found in sets.items() if other != name for member in found}
         package = next(member for member in members if member not in others)
         document = json.loads(LOCK)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.lib.arch import AMD64
 from tasks.lib.boot import grub
 from tasks.lib.boot.grubmenu import grub_early_cfg
 from tasks.lib.debian import tools
@@ -56,7 +57,7 @@ def write_fat(out: Path) -> None:
 
 
 def write_grub(out: Path) -> None:
-    grub.write_image(out, grub_early_cfg(), "x86_64-efi", scratch(out))
+    grub.write_image(out, grub_early_cfg(), AMD64, scratch(out))
 
 
 @pytest.mark.parametrize("write", [write_squashfs, write_fat, write_grub])

@@ -261,7 +261,7 @@ def test_the_listing_that_other_tasks_depend_on(locked: Archive, checkout: Path)
 
 
 def test_there_is_a_task_for_each_set(locked: Archive) -> None:
-    names = [task["basename"] for task in sources_tasks.tasks(load_config(), load_lock())]
+    names = [task["basename"] for task in sources_tasks.tasks(load_config(), load_lock(), [])]
     assert names == ["sources-kernel", "sources-lone", "sources-userland"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lib import process
+from tasks.lib.arch import HOST
 from tasks.lib.config import load_config
 from tasks.lib.debian import debs, tools
 from tasks.lib.debian.lockfile import write_text
@@ -137,7 +138,7 @@ def test_the_project_s_own_tools_run(name: str, option: str, set_name: str, word
 @pytest.mark.parametrize("set_name", ["tools", "boot", "qemu"])
 def test_no_library_of_the_host_is_used(set_name: str) -> None:
     root = tools.tree(set_name)
-    folders = [root / name for name in (*tools.PROGRAM_FOLDERS, f"usr/lib/{tools.TRIPLET}/qemu")]
+    folders = [root / name for name in (*tools.PROGRAM_FOLDERS, f"usr/lib/{HOST.triplet}/qemu")]
     files = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_file()]
     elf = sorted(path for path in files if path.open("rb").read(4) == b"\x7fELF")
     dynamic = [path for path in elf if len(tools.start(path, path.name, root)) > 1 or path.suffix == ".so"]

@@ -65,7 +65,7 @@ def replace(package: Package, note: Callable[[str], None]) -> None:
     with cache.held("drift"):
         lock = load_lock()
         before = applied(lock)
-        if before.packages.get(package.name) != package:
+        if before.packages.get(package.key) != package:
             return  # another process has replaced it meanwhile
         try:
             newest = resolve(config)
@@ -75,7 +75,7 @@ def replace(package: Package, note: Callable[[str], None]) -> None:
                 error.hint,
             ) from error
         after = overlaid(before, newest, package.source)
-        if after.packages.get(package.name) == package:
+        if after.packages.get(package.key) == package:
             raise BuildError(
                 f"{package.file} is in the signed index, but no mirror has it",
                 "the mirror is incomplete: try again later, or name another one: KUBESOLO_MIRROR",

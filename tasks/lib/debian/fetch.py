@@ -79,7 +79,7 @@ def fetch(package: Package, progress: Progress | None = None, note: Note = say) 
         return fetch_all([package], progress, note)[0]
     except drift.VanishedError as vanished:
         drift.replace(vanished.package, note)
-        newer = current().packages.get(package.name)
+        newer = current().packages.get(package.key)
         if newer is None or newer == package:
             raise
         return fetch(newer, progress, note)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tasks.lib.arch import HOST
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 
@@ -41,6 +42,11 @@ class Package:
     sha256: str
 
     @property
+    def key(self) -> str:
+        """How the lock calls it: its name, with the architecture when that is a foreign one, as dpkg does."""
+        return keyed(self.name, "" if self.architecture == "all" else self.architecture)
+
+    @property
     def file(self) -> str:
         """The .deb's file name, for people."""
         return self.path.rpartition("/")[2]
@@ -62,7 +68,10 @@ class Index:
 
 @dataclass(frozen=True)
 class Lock:
-    """All packages by name, and which of them each package set has (sorted names)."""
+    """All packages by key, and which of them each package set has (sorted keys).
+
+    architecture: of what has no architecture in its key; sets have keys like those of packages.
+    """
 
     suite: str
     architecture: str
@@ -95,6 +104,11 @@ class Lock:
         return "\n".join(lines) + "\n"
 
 
+def keyed(name: str, architecture: str) -> str:
+    """The key of a package or a set: its name, with the architecture ("" for all) when that is foreign."""
+    return name if architecture in ("", HOST.name) else f"{name}:{architecture}"
+
+
 def row(items: Iterable[str]) -> list[str]:
     """The items, with a comma after each but the last."""
     listed = list(items)
@@ -116,7 +130,7 @@ def parse(content: str, origin: Path) -> Lock:
         data: dict[str, Any] = json.loads(content)
         if data["format"] != FORMAT:
             raise BuildError(f"{origin}: format {data['format']}, this builder reads format {FORMAT}", RELOCK)
-        packages = {record["name"]: Package(**record) for record in data["packages"]}
+        packages = {package.key: package for record in data["packages"] if (package := Package(**record))}
         sets = {name: tuple(members) for name, members in data["sets"].items()}
         for name, members in sets.items():
             for member in members:
@@ -171,7 +185,7 @@ def write_text(path: Path, content: str) -> None:
 
 def digest(packages: Iterable[Package]) -> str:
     """SHA-256 (hex) over the packages' names and contents, in any order."""
-    lines = sorted(f"{package.name} {package.sha256}\n" for package in packages)
+    lines = sorted(f"{package.key} {package.sha256}\n" for package in packages)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from tasks.lib.arch import HOST, Arch, arch
 from tasks.lib.config import Config, PackageSet
 from tasks.lib.debian.aptroot import AptRoot
-from tasks.lib.debian.lockfile import Lock, Package
+from tasks.lib.debian.lockfile import Index, Lock, Package, keyed
 from tasks.lib.debian.mirror import Mirrors, find_mirrors
+from tasks.lib.errors import BuildError
 from tasks.lib.net import cache
 from tasks.lib.paths import cache_dir
 
-ARCHITECTURE = "amd64"
+Sets = dict[str, list[Package]]
 
 
 def resolve(config: Config, mirrors: Mirrors | None = None) -> Lock:
@@ -17,27 +21,45 @@ def resolve(config: Config, mirrors: Mirrors | None = None) -> Lock:
 
     Raises BuildError when no mirror answers, a signature is wrong, or a package does not exist.
     """
+    found = mirrors or find_mirrors()
     suite = config.debian.suite
-    root = AptRoot(cache_dir() / "apt" / f"{suite}-{ARCHITECTURE}", suite, ARCHITECTURE)
-    with cache.held(f"apt-{suite}-{ARCHITECTURE}"):
-        indexes = root.update(mirrors or find_mirrors())
-        sets = {name: chosen(wanted, root.closure(wanted.names)) for name, wanted in config.packages.items()}
-    packages = {package.name: package for members in sets.values() for package in members}
+    sets, indexes = resolve_for(HOST, suite, config.packages, found)
+    for name in config.debian.foreign:
+        wanted = {key: chosen for key, chosen in config.packages.items() if chosen.runs == "target"}
+        foreign, others = resolve_for(arch(name), suite, wanted, found)
+        if others != indexes:
+            raise BuildError("the mirror was updated while it was asked", "run ./doit lock again")
+        sets |= foreign
+    packages = {package.key: package for members in sets.values() for package in members}
     return Lock(
         suite=suite,
-        architecture=ARCHITECTURE,
+        architecture=HOST.name,
         indexes=indexes,
-        packages={name: packages[name] for name in sorted(packages)},
-        sets={name: tuple(sorted(package.name for package in sets[name])) for name in sorted(sets)},
+        packages={key: packages[key] for key in sorted(packages)},
+        sets={name: tuple(sorted(package.key for package in sets[name])) for name in sorted(sets)},
     )
 
 
-def chosen(wanted: PackageSet, closure: list[Package]) -> list[Package]:
+def resolve_for(
+    row: Arch, suite: str, wanted: Mapping[str, PackageSet], mirrors: Mirrors
+) -> tuple[Sets, tuple[Index, ...]]:
+    """The package sets for one architecture, by key, and the indexes that say so."""
+    root = AptRoot(cache_dir() / "apt" / f"{suite}-{row.name}", suite, row.name)
+    with cache.held(f"apt-{suite}-{row.name}"):
+        indexes = root.update(mirrors)
+        sets = {}
+        for name, one in wanted.items():
+            names = one.on(row.name)
+            sets[keyed(name, row.name)] = chosen(one.depends, names, root.closure(names))
+    return sets, indexes
+
+
+def chosen(depends: str, names: Sequence[str], closure: list[Package]) -> list[Package]:
     """Of a closure, what the set's `depends` asks for."""
-    if wanted.depends == "all":
+    if depends == "all":
         return closure
-    named = [package for package in closure if package.name in wanted.names]
-    if wanted.depends == "none":
+    named = [package for package in closure if package.name in names]
+    if depends == "none":
         return named
     sources = {package.source for package in named}
     return [package for package in closure if package.source in sources]

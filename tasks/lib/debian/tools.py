@@ -14,6 +14,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from tasks.lib.arch import HOST
 from tasks.lib.debian import fetch
 from tasks.lib.debian.lockfile import digest as lock_digest
 from tasks.lib.errors import BuildError
@@ -23,9 +24,8 @@ from tasks.lib.paths import cache_dir
 # Raised when trees are laid out differently from the same packages.
 LAYOUT = 2
 PROGRAM_FOLDERS = ("usr/bin", "usr/sbin", "usr/lib/qemu")
-TRIPLET = "x86_64-linux-gnu"
-LOADER = f"usr/lib/{TRIPLET}/ld-linux-x86-64.so.2"
-LIBRARIES = (f"usr/lib/{TRIPLET}",)
+LOADER = f"{HOST.libraries}/{HOST.loader}"
+LIBRARIES = (HOST.libraries,)
 STAMP = ".complete"
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 # Trees whose files this process has looked at.
@@ -177,9 +177,9 @@ def environment(set: str = "tools") -> dict[str, str]:
     """Variables that keep a tree's programs from reading the host's files instead of their own."""
     root = tree(set)
     found = {
-        "GCONV_PATH": root / f"usr/lib/{TRIPLET}/gconv",
+        "GCONV_PATH": root / f"{HOST.libraries}/gconv",
         "MKE2FS_CONFIG": root / "etc/mke2fs.conf",
-        "QEMU_MODULE_DIR": root / f"usr/lib/{TRIPLET}/qemu",
+        "QEMU_MODULE_DIR": root / f"{HOST.libraries}/qemu",
     }
     return {name: str(path) for name, path in found.items() if path.exists()}
 

@@ -12,10 +12,10 @@ from tasks.lib.errors import BuildError
 from tasks.lib.kernel.modules import Kernel, module_name
 
 SECTION = re.compile(r"\[([a-z0-9 -]+)(?::([a-z0-9 ,-]+))?\]")
-LINE = re.compile(r"(?P<minus>-\s*)?(?P<pattern>[A-Za-z0-9_./*?-]+)")
+LINE = re.compile(r"(?P<minus>-\s*)?(?P<pattern>[A-Za-z0-9_./*?-]+)(?:\s+:\s*(?P<only>[a-z0-9 ,-]+))?")
 HELP = (
     "write [section], [section: flavour or architecture], include FILE, a module, a folder/, a glob, "
-    "or '- ' and one of these"
+    "or '- ' and one of these; ` : architecture` behind a line"
 )
 
 
@@ -76,18 +76,22 @@ def read_list(path: Path, conditions: Collection[str]) -> list[Rule]:
         line = text.partition("#")[0].strip()
         if header := SECTION.fullmatch(line):
             section = header[1].strip()
-            applies = header[2] is None or not set(conditions).isdisjoint(
-                re.split(r"[\s,]+", header[2].strip())
-            )
+            applies = header[2] is None or fits(header[2], conditions)
         elif not line or not applies:
             continue
         elif line.startswith("include "):
             rules += read_list(path.parent / line.removeprefix("include ").strip(), conditions)
         elif rule := LINE.fullmatch(line):
-            rules.append(Rule(section, rule["pattern"], rule["minus"] is not None, where))
+            if rule["only"] is None or fits(rule["only"], conditions):
+                rules.append(Rule(section, rule["pattern"], rule["minus"] is not None, where))
         else:
             raise BuildError(f"{where}: {line!r} is not understood", HELP)
     return rules
+
+
+def fits(words: str, conditions: Collection[str]) -> bool:
+    """Whether one of the words, separated by commas or blanks, is among the conditions."""
+    return not set(conditions).isdisjoint(re.split(r"[\s,]+", words.strip()))
 
 
 def select(rules: Sequence[Rule], kernel: Kernel) -> dict[str, list[str]]:
