@@ -120,3 +120,14 @@ def test_grub_is_an_efi_program_with_our_configuration(tmp_path: Path) -> None:
     data = (tmp_path / "a.efi").read_bytes()
     assert data.startswith(b"MZ")
     assert b"--label KUBESOLO" in data
+
+
+def test_squashfs_keeps_owners_and_attributes(tmp_path: Path) -> None:
+    tree = Tree()
+    tree.add_file("etc/shadow", b"x", 0o640)
+    tree.own("etc/shadow", 0, 42, {"user.note": "kept"})
+    squashfs.write(tree, tmp_path / "a.squashfs", EPOCH, QUICK, tmp_path)
+    words: list[str | Path] = [*tools.command("unsquashfs"), "-lln", tmp_path / "a.squashfs"]
+    assert "0/42" in next(line for line in run(words).stdout.decode().splitlines() if "shadow" in line)
+    pseudo: list[str | Path] = [*tools.command("unsquashfs"), "-pf", "-", tmp_path / "a.squashfs"]
+    assert b"user.note" in run(pseudo).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +65,13 @@ def test_imports_of_the_library_point_down() -> None:
 def test_nothing_outside_of_these_domains_is_in_the_library() -> None:
     found = {path.stem for path in LIB.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert found == {"__init__", ALONE, *BASE, *DOMAINS}
+
+
+def test_the_agent_stands_below_everything() -> None:
+    """It runs on the node with the standard library and PyYAML."""
+    allowed = {*sys.stdlib_module_names, "agent", "yaml"}
+    for path in sorted((TOP / "agent").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split(".")[0] for name in names} <= allowed, path

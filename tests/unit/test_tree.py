@@ -147,3 +147,20 @@ def test_remove_takes_what_is_below() -> None:
     assert list(tree) == ["usr", "usr/share", "usr/share/docs"]
     with pytest.raises(BuildError, match="can not be removed"):
         tree.remove("usr/share/doc")
+
+
+def test_owners_and_attributes_go_through_a_tar(tmp_path: Path) -> None:
+    tree = Tree()
+    tree.add_file("usr/bin/ping", b"program", 0o755)
+    tree.add_symlink("link", "usr/bin/ping")
+    tree.own("usr/bin/ping", 0, 42, {"user.note": "kept", "user.a": "b"})
+    tree.own("link", 7, 8)
+    tree.write_tar(tmp_path / "a.tar", 0)
+    back = Tree()
+    back.add_tar(tmp_path / "a.tar")
+    assert back["usr/bin/ping"].owner == (0, 42)
+    assert back["usr/bin/ping"].xattrs == (("user.a", "b"), ("user.note", "kept"))
+    assert back["link"].owner == (7, 8)
+    assert back["usr"].owner == (0, 0)
+    back.write_tar(tmp_path / "b.tar", 0)
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()

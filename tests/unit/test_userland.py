@@ -137,3 +137,13 @@ def test_every_database_that_nsswitch_reads_from_files_is_on_the_node() -> None:
             path = f"/etc/{database}"
             overlay = TOP / "overlay" / path[1:]
             assert path in chosen or overlay.is_symlink() or overlay.is_file(), path
+
+
+def test_a_package_s_bytes_can_lie_in_a_file(tmp_path: Path) -> None:
+    deb = make_deb(tmp_path / "p.deb", [member("./usr/bin/x", b"x" * 5000), member("./usr/bin/y", b"yy")])
+    held, spooled = Tree(), Tree()
+    assert add_deb(held, deb) == add_deb(spooled, deb, tmp_path / "spool")
+    assert all(not isinstance(entry.content, bytes) for _, entry in spooled.items() if entry.kind == "file")
+    for tree, name in ((held, "a.tar"), (spooled, "b.tar")):
+        tree.write_tar(tmp_path / name, 0)
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()

@@ -49,10 +49,15 @@ def write(
     sqfstar = list(program or tools.command("sqfstar"))
     fixed = ["-reproducible", "-mkfs-time", str(epoch), "-all-time", str(epoch), "-root-time", str(epoch)]
     root = ["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"]
-    quiet = ["-quiet", "-no-progress", "-no-xattrs"]
+    quiet = ["-quiet", "-no-progress", "-xattrs" if has_xattrs(source) else "-no-xattrs"]
     tar = source if isinstance(source, Path) else scratch / f"{out.name}.tar"
     if isinstance(source, Tree):
         source.write_tar(tar, epoch)
     out.unlink(missing_ok=True)
     with tar.open("rb") as stream:
         run([*sqfstar, *compression.options(), *fixed, *root, *quiet, out], stdin=stream)
+
+
+def has_xattrs(source: Tree | Path) -> bool:
+    """Whether there are extended attributes to keep; a tar is taken for having none."""
+    return isinstance(source, Tree) and any(entry.xattrs for _, entry in source.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from tasks.lib.errors import BuildError
 
 Kind = Literal["file", "dir", "symlink", "char", "block"]
 MAX_LINKS = 40
+XATTR = "SCHILY.xattr."
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,15 @@ Content = bytes | Path | Slice
 
 @dataclass(frozen=True)
 class Entry:
-    """One node of the tree. Owner and group are always 0; mode holds the permission bits only (0-0o7777)."""
+    """One node of the tree: mode holds the permission bits only (0-0o7777), xattrs are sorted by name."""
 
     kind: Kind
     mode: int
     content: Content = b""
     target: str = ""
     device: tuple[int, int] = (0, 0)
+    owner: tuple[int, int] = (0, 0)
+    xattrs: tuple[tuple[str, str], ...] = ()
 
     def size(self) -> int:
         """Length of the content in bytes; 0 for all but files."""
@@ -137,7 +140,7 @@ class Tree:
                 raise BuildError(f"{found}: neither file, folder nor symlink")
 
     def add_tar(self, path: Path, dest: str = "/") -> None:
-        """The members of an uncompressed tar, with their modes, under dest; their bytes stay in the tar."""
+        """The members of an uncompressed tar, with all but their times; their bytes stay in the tar."""
         try:
             with tarfile.open(path, "r:") as tar:
                 for member in tar:
@@ -147,6 +150,13 @@ class Tree:
 
     def _add_member(self, tar: Path, member: tarfile.TarInfo, dest: str) -> None:
         path = posixpath.join(dest, member.name.lstrip("/"))
+        self._add_typed(tar, path, member, dest)
+        pairs = member.pax_headers.items()
+        xattrs = {key[len(XATTR) :]: text for key, text in pairs if key.startswith(XATTR)}
+        if member.uid or member.gid or xattrs:
+            self.own(path, member.uid, member.gid, xattrs)
+
+    def _add_typed(self, tar: Path, path: str, member: tarfile.TarInfo, dest: str) -> None:
         mode = member.mode & 0o7777
         if member.isfile():
             self.add_file(path, Slice(tar, member.offset_data, member.size), mode)
@@ -192,6 +202,11 @@ class Tree:
         """Set the permission bits of an entry."""
         name = self.resolve(path)
         self._entries[name] = replace(self._entries[name], mode=mode & 0o7777)
+
+    def own(self, path: str, uid: int, gid: int, xattrs: Mapping[str, str] | None = None) -> None:
+        """Set owner, group and extended attributes (text) of an entry itself, also of a symlink."""
+        name, pairs = self.locate(path), tuple(sorted((xattrs or {}).items()))
+        self._entries[name] = replace(self._entries[name], owner=(uid, gid), xattrs=pairs)
 
     def resolve(self, path: str) -> str:
         """The path with every symlink followed inside the tree, as a chroot would see it.
@@ -285,16 +300,13 @@ class Tree:
 
 
 TAR_TYPES: dict[Kind, bytes] = {
-    "file": tarfile.REGTYPE,
-    "dir": tarfile.DIRTYPE,
-    "symlink": tarfile.SYMTYPE,
-    "char": tarfile.CHRTYPE,
-    "block": tarfile.BLKTYPE,
-}
+    "file": tarfile.REGTYPE, "dir": tarfile.DIRTYPE, "symlink": tarfile.SYMTYPE,
+    "char": tarfile.CHRTYPE, "block": tarfile.BLKTYPE,
+}  # fmt: skip
 
 
 def tar_header(name: str, entry: Entry, epoch: int) -> tarfile.TarInfo:
-    """The tar header of an entry: owner 0:0 without names, time `epoch`."""
+    """The tar header of an entry: owner without names, time `epoch`, attributes as GNU tar has them."""
     header = tarfile.TarInfo(name)
     header.type = TAR_TYPES[entry.kind]
     header.mode = entry.mode
@@ -302,6 +314,8 @@ def tar_header(name: str, entry: Entry, epoch: int) -> tarfile.TarInfo:
     header.size = entry.size() if entry.kind == "file" else 0
     header.linkname = entry.target
     header.devmajor, header.devminor = entry.device
+    header.uid, header.gid = entry.owner
+    header.pax_headers = {f"{XATTR}{key}": value for key, value in entry.xattrs}
     return header
 
 

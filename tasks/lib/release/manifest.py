@@ -18,8 +18,8 @@ MANIFEST_SCHEMA = 1
 
 
 def file_name(target: Target, suffix: str) -> str:
-    """The name of a product, e.g. kubesolo-os-0.1.0-amd64.iso; a variant has its label in it."""
-    label = f"-{target.label}" if target.label else ""
+    """The name of a product, e.g. kubesolo-os-0.1.0-amd64.iso; other variants have their label in it."""
+    label = f"-{target.label}" if target.label not in ("", target.arch.name) else ""
     return f"{ID}{label}-{target.version}-{target.arch.name}.{suffix}"
 
 
