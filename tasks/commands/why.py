@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import fill
 
 from doit.control import TaskControl
 from doit.task import Task
@@ -14,6 +15,7 @@ from tasks.lib.engine.text import digest_text
 from tasks.lib.errors import BuildError
 
 MAX_LINES = 20
+WIDTH = 110
 
 
 class Plugin(GraphCommand):
@@ -28,9 +30,12 @@ class Plugin(GraphCommand):
             raise BuildError("why needs a task", "./doit list shows all")
         tasks = TaskControl(self.task_list).tasks
         seen: set[str] = set()
+        self._never: list[str] = []
         for name in pos_args:
             if not self._explain(self.find(name), tasks, seen):
                 print(f"{name}: up to date")
+        if self._never:
+            print(fill(f"never made in this checkout: {', '.join(self._never)}", WIDTH))
         return 0
 
     def _explain(self, task: Task, tasks: dict[str, Task], seen: set[str]) -> bool:
@@ -39,7 +44,9 @@ class Plugin(GraphCommand):
             return False
         seen.add(task.name)
         lines = list(self._reasons(task, tasks))
-        if lines:
+        if lines and self.dep_manager.never_made(task.name):
+            self._never.append(task.name)
+        elif lines:
             print("\n".join([f"{task.name}: stale", *lines]))
         stale = [name for name in task.task_dep if self._explain(tasks[name], tasks, seen)]
         if stale and not lines:

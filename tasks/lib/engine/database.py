@@ -68,7 +68,9 @@ class Database(SqliteDB):
                 conn.execute(table)
             conn.execute(f"pragma user_version = {SCHEMA}")
             conn.commit()
-        conn.execute("select count(*) from doit").fetchone()
+        if (found := conn.execute("pragma quick_check(1)").fetchone()) != {"quick_check": "ok"}:
+            conn.close()
+            raise sqlite3.DatabaseError(f"is damaged: {found}")
         return conn
 
     def _refusal(self, error: sqlite3.Error) -> BuildError:

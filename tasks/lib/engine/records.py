@@ -169,6 +169,10 @@ class Records(Dependency):
         self.database.save_fact(f"seconds:{spec.name}", f"{seconds:.2f}")
         self.commit()
 
+    def never_made(self, name: str) -> bool:
+        """Whether nobody has ever begun to make it here."""
+        return self._get(name, "state") is None and self.database.fact(f"begun:{name}") is None
+
     def seconds(self, name: str) -> float | None:
         """How long the task took when it last succeeded; kept when the record is removed."""
         held = self.database.fact(f"seconds:{name}")

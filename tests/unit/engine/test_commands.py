@@ -298,3 +298,7 @@ def task_shell():
     out = joined.run("-v", "shell").stdout
     assert "shell: $ sh -c 'echo some output" in out
     assert "shell: some output" in out
+
+
+def test_why_says_in_one_line_that_nothing_was_made_yet(joined: Project) -> None:
+    assert joined.run("why", "joined").stdout == "never made in this checkout: joined, one, two\n"

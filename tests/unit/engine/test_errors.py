@@ -366,3 +366,25 @@ def task_copy():
         (project.top / "build/tasks.db").write_bytes(garbage)
         assert "copy: done" in project.run("copy").stdout
         assert "nothing to do" in project.run("copy").stdout
+
+
+def test_damage_in_any_table_costs_a_rebuild_only(project: Project) -> None:
+    """A page of another table than the records' own."""
+    project.dodo(
+        COPY
+        + """
+def task_copy():
+    return artifact("copy", doc="", build=copy, targets=[BUILD / "copy"], files=[TOP / "in.txt"])
+"""
+    )
+    project.write("in.txt", "x")
+    project.run("copy")
+    database = project.top / "build/tasks.db"
+    whole = database.read_bytes()
+    page = int.from_bytes(whole[16:18], "big")
+    for number in range(1, len(whole) // page):
+        damaged = whole[: number * page] + b"\xff" * page + whole[(number + 1) * page :]
+        database.write_bytes(damaged)
+        done = project.run("copy", status=None)
+        assert done.returncode == 0, (number, done.stderr)
+        assert "Traceback" not in done.stderr, number
