@@ -113,9 +113,10 @@ func Remember(folder string, pods, services string) (n Networks, ignored string,
 	case !errors.Is(err, os.ErrNotExist):
 		return n, "", err
 	case made(folder):
-		// Of a release that had no choice.
+		// Of a release that had no choice. A full disk may keep this from being written: the next start knows it as well.
 		n = Default()
-		err = write(path, n)
+		_ = write(path, n)
+		err = nil
 	default:
 		n = asked
 		err = write(path, n)

@@ -69,6 +69,20 @@ func TestAClusterOfAnEarlierReleaseKeepsItsNetworks(t *testing.T) {
 	}
 }
 
+func TestAClusterOfAnEarlierReleaseStartsOnADiskThatTakesNothing(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(folder, "db", "state.db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// What is in the way of the new file stands for a full disk.
+	if err := os.Mkdir(filepath.Join(folder, "networks.json.new"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := Remember(folder, "", ""); err != nil || n != Default() {
+		t.Errorf("got %v, %v", n, err)
+	}
+}
+
 func TestADamagedMemoryIsNamed(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "networks.json")
