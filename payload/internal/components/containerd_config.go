@@ -118,7 +118,7 @@ func writeNetworkConfig(pods string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return keepNetworkConfig(networkConfig, networkConflist(pods))
+	return keepNetworkConfig(networkConfig, withMTU(networkConflist(pods), longestPacket))
 }
 
 // keepNetworkConfig writes the file when it is not as it should be. Where a full disk keeps it from that, an old
