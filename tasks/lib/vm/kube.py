@@ -13,6 +13,7 @@ from typing import Any
 import requests
 import yaml
 from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from tasks.lib.errors import BuildError
 from tasks.lib.vm.hardware import LOOPBACK
@@ -31,6 +32,10 @@ RESOURCES = {
 REQUEST_SECONDS = 60
 RETRY_SECONDS = 2
 WATCH_SECONDS = 20
+
+
+# A connection that was kept open ends with the payload that is restarted: requests that may be repeated are.
+STALE = Retry(total=2, status=0, backoff_factor=0.5, allowed_methods=frozenset({"GET", "PATCH", "DELETE"}))
 
 
 class ApiError(BuildError):
@@ -89,7 +94,7 @@ class Cluster:
             raise BuildError(f"a kubeconfig without embedded {error}") from error
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.mount("https://", NamedServer())
+        self._session.mount("https://", NamedServer(max_retries=STALE))
         self._session.verify, self._session.cert = str(files[0]), (str(files[1]), str(files[2]))
 
     def _store(self, name: str, data: str) -> Path:
