@@ -55,7 +55,8 @@ def medium(parts: BootSet, efi: Path, title: str) -> Tree:
     tree.add_file(BOOT.efi, efi)
     tree.add_file("boot/grub/grub.cfg", grubmenu.grub_cfg(title))
     tree.add_file(BOOT.bios, loaders / ISOLINUX / "isolinux.bin")
-    tree.add_file("isolinux/ldlinux.c32", loaders / ISOLINUX_MODULES / "ldlinux.c32")
+    for module in ("ldlinux.c32", *menu.GREETER):
+        tree.add_file(f"isolinux/{module}", loaders / ISOLINUX_MODULES / module)
     tree.add_file("isolinux/isolinux.cfg", menu.isolinux_cfg(title))
     tree.add_file(menu.GREETING, menu.greeting(title))
     return tree

@@ -40,16 +40,20 @@ find_keyboards() {
     done
 }
 
-# Until somebody leaves the shell. One that ends at once has no console any more (nobody types exit within a
-# second): it is offered again after a growing pause, or the failed stage would be tried without end.
+# Until somebody leaves the shell. One that ends at once again has no console any more (nobody types exit within
+# a second, twice): it is offered again after a growing pause, or the failed stage would be tried without end.
 offer_shell() {
     pause=1
+    before=${ROOT:-}/run/kubesolo/shell-was-left-${1##*/}
     while :; do
         read_uptime
         began=$NOW
         run_shell "$1"
         read_uptime
-        [ $((NOW - began)) -lt 100 ] || break
+        if [ $((NOW - began)) -ge 100 ] || [ ! -e "$before" ]; then
+            : >"$before"
+            break
+        fi
         sleep "$pause"
         [ "$pause" -ge 60 ] || pause=$((pause * 2))
     done

@@ -3,8 +3,10 @@
 
 DUMMY_ADDRESS=192.0.2.1
 
-# note_address INTERFACE ADDRESS/LENGTH: the node has this address now.
+# note_address INTERFACE ADDRESS/LENGTH: the node has this address now. MOVED says whether the payload had to be
+# started again for that.
 note_address() {
+    MOVED=
     known=
     read -r _ known 2>/dev/null <"$STATE/address" || :
     printf '%s %s\n' "$1" "$2" >"$STATE/prefix"
@@ -20,6 +22,7 @@ note_address() {
 
 # A node that started before its router did, or that was moved, follows its new address.
 move_payload() {
+    MOVED=1
     warn "the address of the node changes from $known to $1: the payload is started again"
     untraced write_payload_args
     restart_payload
