@@ -8,7 +8,7 @@ VOLUME_LABEL = "KUBESOLO"
 KERNEL = "/boot/vmlinuz"
 INITRAMFS = "/boot/kubesolo-os.gz"
 GREETING = "isolinux/menu.txt"
-# Prints the greeting: isolinux' own SAY and DISPLAY reach the screen alone, this program the serial port as well.
+# Prints the greeting: isolinux' own SAY and DISPLAY reach the screen alone, this program the serial port, too.
 GREETER = ("cat.c32", "libcom32.c32")
 TIMEOUT_SECONDS = 3
 # After this time isolinux starts the first entry, whatever has been typed or has come over the line.
@@ -40,7 +40,7 @@ ENTRIES = (
 
 
 def isolinux_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
-    """The menu's configuration (syslinux wiki, "Config"): a prompt at which a label and more parameters can be typed.
+    """isolinux.cfg (syslinux wiki, "Config"): a prompt at which a label and more parameters can be typed.
 
     TIMEOUT ends with the first byte that comes, from a person or from the line; TOTALTIMEOUT does not.
     """
