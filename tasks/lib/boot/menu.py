@@ -8,7 +8,7 @@ VOLUME_LABEL = "KUBESOLO"
 KERNEL = "/boot/vmlinuz"
 INITRAMFS = "/boot/kubesolo-os.gz"
 GREETING = "isolinux/menu.txt"
-# Prints the greeting: isolinux' own SAY and DISPLAY reach the screen alone, this program the serial port, too.
+# Prints the greeting: isolinux' own SAY and DISPLAY reach the screen only, this program the serial port too.
 GREETER = ("cat.c32", "libcom32.c32")
 TIMEOUT_SECONDS = 3
 # After this time isolinux starts the first entry, whatever has been typed or has come over the line.
