@@ -49,11 +49,13 @@ def data_device(machine: Machine) -> str:
     return next(row[0] for row in rows if row[1] == "/mnt/data")
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize(("firmware", "memory"), [("bios", 1024), ("uefi", 512)])
 def test_data_lies_on_the_stick_behind_the_iso(
-    start: Start, stick: Path, firmware: Literal["bios", "uefi"]
+    start: Start, stick: Path, firmware: Literal["bios", "uefi"], memory: int
 ) -> None:
-    machine = start(Hardware(usb=stick, stick_writable=True, firmware=firmware), MACHINE_SECONDS)
+    """With little memory the stick stays in use as the medium as well."""
+    hardware = Hardware(usb=stick, stick_writable=True, firmware=firmware, memory=memory)
+    machine = start(hardware, MACHINE_SECONDS)
     wait_booted(machine, BOOT_SECONDS)
     assert data_device(machine) == "/dev/sda4"
 
