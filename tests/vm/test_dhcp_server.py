@@ -193,7 +193,9 @@ def assert_other(server: Server, node: Shell) -> None:
     assert "10.88.0.99" not in routes
     server.reaches("10.88.0.60", "10.66.0.1")
     node.until("cat /run/kubesolo/payload.args", "10.88.0.60")
-    node.until("cat /run/kubesolo/milestones | grep -c payload-exec", "2")
+    # More often where the first lease came after the payload had started.
+    starts = "grep -c payload-exec /run/kubesolo/milestones"
+    node.until(f'[ "$({starts})" -lt 2 ] || echo started-again', "started-again\n")
     console = node.machine.serial.text()
     assert "the address of the node changes from 10.77.0.50 to 10.88.0.60" in console
     assert "failed" not in console
