@@ -254,6 +254,8 @@ def test_payload_of_a_killed_supervisor_is_taken_over(root: FakeRoot) -> None:
     try:
         number = wait_for(log, "up").split()[0]
         root.write(f"proc/{number}/comm", "kubesolo\n")
+        # The payload may be up before its number is written down.
+        wait_for(root.path / "run/kubesolo/payload.pid", number)
         first.kill()
         first.wait()
         second = supervise(root, payload)
