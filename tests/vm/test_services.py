@@ -174,6 +174,7 @@ def kill_and_measure(machine: Machine, cluster: Cluster, ages: list[float], time
     assert complete == wanted_ips(cluster)
 
 
+@pytest.mark.long
 def test_services_answer_while_the_payload_is_killed(machine: Machine, cluster: Cluster) -> None:
     kill_and_measure(machine, cluster, [1, 15, 5], 300)
 
@@ -207,6 +208,7 @@ followed {ADDRESS} later
 """
 
 
+@pytest.mark.long
 def test_the_cluster_follows_the_nodes_address(machine: Machine, cluster: Cluster) -> None:
     """The address changes under a running node, and back. Names of Services that are made afterwards resolve:
     cluster DNS has found the API again."""
