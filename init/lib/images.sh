@@ -25,35 +25,15 @@ try_medium() {
     for type in $types; do
         options=ro
         [ "$type" != ext4 ] || options=ro,noload
-        mount_medium "$1" || continue
+        mount -t "$type" -o "$options" "${ROOT:-}/dev/$1" "$MEDIUM" 2>/dev/null || continue
         if find_images_under "$MEDIUM"; then
             MEDIUM_DEVICE=$1
             MEDIUM_TYPE=$type
             return 0
         fi
-        umount_medium
+        umount "$MEDIUM"
     done
     return 1
-}
-
-# A mounted disk can not have one of its partitions mounted as well, and the data may lie on one: a disk with
-# partitions is mounted through a loop device, which leaves it free.
-mount_medium() {
-    source=${ROOT:-}/dev/$1
-    MEDIUM_LOOP=
-    if has_partitions "$1"; then
-        MEDIUM_LOOP=$(losetup -f) && losetup -r "$MEDIUM_LOOP" "$source" || return 1
-        source=$MEDIUM_LOOP
-    fi
-    mount -t "$type" -o "$options" "$source" "$MEDIUM" 2>/dev/null && return 0
-    [ -z "$MEDIUM_LOOP" ] || losetup -d "$MEDIUM_LOOP" || :
-    return 1
-}
-
-umount_medium() {
-    umount "$MEDIUM" || return 0
-    [ -z "$MEDIUM_LOOP" ] || losetup -d "$MEDIUM_LOOP" || :
-    MEDIUM_LOOP=
 }
 
 # Sets types to the file systems in which NAME may hold the images. What lies on a fixed disk, or in a slot, is
@@ -202,7 +182,7 @@ drop_images() {
     done
     checks=
     umount "$LAYERS/images" 2>/dev/null || :
-    umount_medium 2>/dev/null
+    umount "$MEDIUM" 2>/dev/null || :
 }
 
 # Mounts the checked images one above the other, read-only, as $NEW_ROOT.

@@ -346,14 +346,3 @@ def test_consoles_that_are_gone_do_not_matter(chain: FakeRoot) -> None:
     (chain.path / "dev/hvc0").mkdir()
     assert run_chain(chain).returncode == 0
     assert "[OK]" in chain.read("dev/ttyS0")
-
-
-def test_disk_with_partitions_is_read_through_a_loop_device(initramfs: FakeRoot) -> None:
-    """Its data partition could not be mounted otherwise."""
-    medium(initramfs, "sda")
-    initramfs.write("sys/class/block/sda/sda4/partition", "4\n")
-    initramfs.write("proc/cmdline", "kubesolo.toram=no\n")
-    loop = 'losetup() { echo "losetup $*" >>"$ROOT/calls"; [ "$1" != -f ] || echo "$ROOT/dev/sda"; }\n'
-    initramfs.write("fakes/losetup-of-the-test", loop)
-    assert boot(initramfs).returncode == 0
-    assert initramfs.called("losetup") == ["-f", "-r /dev/sda /dev/sda"]
