@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -243,6 +244,10 @@ def test_any_edge_key_reaches_the_payload_as_it_is(root: FakeRoot, key: str) -> 
         stop(process)
 
 
+# prctl(2)
+PR_SET_CHILD_SUBREAPER = 36
+
+
 def test_payload_of_a_killed_supervisor_is_taken_over(root: FakeRoot) -> None:
     root.write("fakes.sh", "")
     payload = """
@@ -256,15 +261,19 @@ def test_payload_of_a_killed_supervisor_is_taken_over(root: FakeRoot) -> None:
         root.write(f"proc/{number}/comm", "kubesolo\n")
         # The payload may be up before its number is written down.
         wait_for(root.path / "run/kubesolo/payload.pid", number)
+        # The orphan becomes a child of this process, which collects it as init does on a node.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         first.kill()
         first.wait()
         second = supervise(root, payload)
         wait_for(log, f"runs already, process {number}")
         wait_until_alone(second.pid, first.pid, int(number))
         second.send_signal(signal.SIGHUP)
+        os.waitpid(int(number), 0)
         wait_for(log, "next start in 1 s")
         text = wait_for(log, "up")
     finally:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(first.pid, signal.SIGKILL)
         if second:
