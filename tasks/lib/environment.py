@@ -16,12 +16,12 @@ import ssl
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
+LOCK = TOP / "requirements.lock"
 UNREACHABLE = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|ConnectionRefused|"
     r"Temporary failure in name resolution|Network is unreachable|SSLError|Max retries|from versions: none"
@@ -157,14 +157,13 @@ def make(folder: Path) -> None:
     Raises RefusalError.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-    packages: list[str] = project["dependencies"]
+    packages = re.findall(r"^[A-Za-z]\S*==", LOCK.read_text(), re.MULTILINE)
     say(f"making the Python environment ({len(packages)} packages, once) in {folder}")
     log = folder.with_name(f"{folder.name}.log")
     interpreter = os.path.realpath(sys.executable)
     with log.open("w") as output:
         _run([interpreter, "-m", "venv", str(folder)], output, log)
-        _install(folder, packages, output, log)
+        _install(folder, output, log)
     launcher = folder / "bin" / "doit"
     launcher.unlink(missing_ok=True)
     launcher.write_text(LAUNCHER)
@@ -188,11 +187,12 @@ def _die_with_parent() -> None:
         LIBC.prctl(1, 9, 0, 0, 0)
 
 
-def _install(folder: Path, packages: list[str], output: object, log: Path) -> None:
+def _install(folder: Path, output: object, log: Path) -> None:
+    """Install what the lock names; pip refuses a file that has another hash, and a package that it has not."""
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     environment = {"PIP_RETRIES": "2", "PIP_PROGRESS_BAR": "off", **os.environ}
     environment.pop("PIP_REQUIRE_VIRTUALENV", None)
-    _run([*pip, "install", *packages], output, log, environment)
+    _run([*pip, "install", "--require-hashes", "--requirement", str(LOCK)], output, log, environment)
 
 
 def _run(argv: list[str], output: object, log: Path, environment: dict[str, str] | None = None) -> None:

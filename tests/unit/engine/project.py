@@ -16,7 +16,7 @@ from tasks.lib.paths import TOP
 PARTS = (
     *(f"tasks/{name}.py" for name in ("__init__", "__main__", "imports")),
     *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "paths", "process")),
-    "pyproject.toml",
+    "requirements.lock",
 )
 ELSEWHERE = ("dev_vm", "doctor", "kubeconfig", "lock", "bench", "test", "test_all")
 HEAD = """\
