@@ -22,10 +22,10 @@ def build_checksums(files: tuple[Path, ...], b: Build) -> None:
 def tasks(products: Iterable[Product]) -> Iterator[dict[str, object]]:
     """The checksums of what is in output/."""
     wanted = [product for product in products if not product.for_tests]
-    files = tuple(path for product in wanted for path in (product.path, product.manifest))
+    files = tuple(path for product in wanted for path in product.files())
     yield artifact(
         "checksums",
-        doc="output/SHA256SUMS: the digests of the products and their manifests",
+        doc="output/SHA256SUMS: the digests of the products and of what describes them",
         build=partial(build_checksums, files),
         targets=[CHECKSUMS],
         files=files,

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.bootset import BootSet, boot_set
 from tasks.kernel import audit_table
 from tasks.lib.arch import HOST, Arch
-from tasks.lib.boot import grub, grubmenu, menu
+from tasks.lib.boot import grub, grubmenu, isolinux, menu
 from tasks.lib.debian import tools
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
@@ -17,12 +17,12 @@ from tasks.lib.engine.artifact import relative
 from tasks.lib.formats import fat, iso9660
 from tasks.lib.formats.hybrid import make_hybrid
 from tasks.lib.formats.tree import Tree
-from tasks.lib.provider import Part, read_parts
-from tasks.lib.release.manifest import NAME, digest, manifest
+from tasks.lib.release.description import Origin, describe
+from tasks.lib.release.manifest import NAME, digest
 from tasks.lib.release.product import Product
 from tasks.lib.target import Target
 from tasks.parts import BOOT_SET
-from tasks.parts import listings as parts_of
+from tasks.parts import origin as origin_of
 
 ISOLINUX = "usr/lib/ISOLINUX"
 ISOLINUX_MODULES = "usr/lib/syslinux/modules/bios"
@@ -55,10 +55,10 @@ def medium(parts: BootSet, efi: Path, title: str) -> Tree:
     tree.add_file(BOOT.efi, efi)
     tree.add_file("boot/grub/grub.cfg", grubmenu.grub_cfg(title))
     tree.add_file(BOOT.bios, loaders / ISOLINUX / "isolinux.bin")
-    for module in ("ldlinux.c32", *menu.GREETER):
+    for module in ("ldlinux.c32", *isolinux.GREETER):
         tree.add_file(f"isolinux/{module}", loaders / ISOLINUX_MODULES / module)
-    tree.add_file("isolinux/isolinux.cfg", menu.isolinux_cfg(title))
-    tree.add_file(menu.GREETING, menu.greeting(title))
+    tree.add_file("isolinux/isolinux.cfg", isolinux.isolinux_cfg(title))
+    tree.add_file(isolinux.GREETING, isolinux.greeting(title))
     return tree
 
 
@@ -71,16 +71,10 @@ def write_iso(parts: BootSet, efi: Path, b: Build) -> None:
     make_hybrid(b.out, code, layout, bytes.fromhex(digest(parts.initramfs)))
 
 
-def build_iso(parts: BootSet, efi: Path, listings: tuple[Path, ...], name: str, b: Build) -> None:
-    """The product, and its manifest."""
-    image, description = b.outs
+def build_iso(parts: BootSet, efi: Path, origin: Origin, name: str, b: Build) -> None:
+    """The product, and what describes it."""
     write_iso(parts, efi, b)
-    found = [part for listing in listings for part in read_parts(listing)]
-    version, architecture = b.values["version"], b.values["architecture"]
-    own = [
-        Part(file, "file", version, "this repository", digest(path), "") for file, path in parts.own().items()
-    ]
-    description.write_text(manifest(name, version, architecture, b.epoch, image, [*found, *own]))
+    describe(b, name, origin, parts.own())
 
 
 def product(target: Target) -> Product:
@@ -100,14 +94,14 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         group=target.group,
     )
     made, parts = product(target), boot_set(target)
-    listings = tuple(parts_of(target))
+    origin = origin_of(target)
     yield artifact(
         made.task,
         doc=f"{relative(made.path)}: boots from CD and USB, BIOS and UEFI",
-        build=partial(build_iso, parts, efi_image(target), listings, made.path.name),
-        targets=[made.path, made.manifest],
-        files=[*parts.files(), audit_table(target), efi_image(target), *listings],
-        values={"epoch": target.epoch, "version": target.version, "architecture": target.arch.name},
+        build=partial(build_iso, parts, efi_image(target), origin, made.path.name),
+        targets=made.files(),
+        files=[*parts.files(), audit_table(target), efi_image(target), *origin.files()],
+        values=target.description(),
         tools=[BOOT_SET],
         group=made.group,
     )

@@ -13,8 +13,10 @@ from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import elf
 from tasks.lib.formats.tree import Slice, Tree
-from tasks.lib.go.modules import GO_SUM, module_parts
-from tasks.lib.provider import parts_text
+from tasks.lib.go.modules import CLASSIFIER, GO_SUM, module_parts
+from tasks.lib.provider import parts_text, read_parts
+from tasks.lib.release import sbom
+from tasks.lib.release.description import Origin
 from tasks.lib.target import Target
 
 # The packages of the boot set whose files are on the media; the others only help to make them.
@@ -37,9 +39,16 @@ def payload_parts(target: Target) -> Path:
     return target.payload_folder / "parts.json"
 
 
-def listings(target: Target) -> list[Path]:
-    """What says where the parts of a product come from."""
-    return [kernel.parts(target), loaders(target), userland.parts(target), payload_parts(target)]
+def origin(target: Target) -> Origin:
+    """Where the parts of a product come from."""
+    listings = (kernel.parts(target), loaders(target), userland.parts(target), payload_parts(target))
+    return Origin(listings, target.product_folder / "spdx.json")
+
+
+def build_sbom(listings: tuple[Path, ...], b: Build) -> None:
+    """The bill of materials of whatever product is made of these parts."""
+    parts = [part for listing in listings for part in read_parts(listing)]
+    b.out.write_text(sbom.template(parts, b.values["version"], b.values["architecture"], b.epoch))
 
 
 def build_loaders(arch: str, b: Build) -> None:
@@ -55,7 +64,7 @@ def build_payload(archives: tuple[Path, ...], arch: str, b: Build) -> None:
         programs += go_programs(archive, b.scratch)
     pause = fetch.fetch_set(keyed(PAUSE_SET, arch), b.progress, b.note) if b.values["images"] else []
     names = [package.name for package, _ in pause]
-    b.out.write_text(parts_text([*module_parts(programs), *package_parts(pause, names)]))
+    b.out.write_text(parts_text([*module_parts(programs, b.scratch), *package_parts(pause, names)]))
 
 
 def go_archives(target: Target) -> tuple[Path, ...]:
@@ -99,6 +108,17 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         build=partial(build_payload, archives, target.arch.name),
         targets=[payload_parts(target)],
         files=[*archives, sources.listing(PAUSE_SET, target.arch), GO_SUM],
+        trees=[CLASSIFIER],
         values={"images": bool(addons.preloaded(target))},
+        group=target.group,
+    )
+    made = origin(target)
+    yield artifact(
+        target.task("sbom"),
+        doc="the parts of the products as an SPDX document, which each product completes",
+        build=partial(build_sbom, made.listings),
+        targets=[made.sbom],
+        files=made.listings,
+        values=target.description(),
         group=target.group,
     )

@@ -188,7 +188,7 @@ def _die_with_parent() -> None:
 
 
 def _install(folder: Path, output: object, log: Path) -> None:
-    """Install what the lock names; pip refuses a file that has another hash, and a package that it has not."""
+    """Install what the lock names; pip refuses another package, and a file with another hash."""
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     environment = {"PIP_RETRIES": "2", "PIP_PROGRESS_BAR": "off", **os.environ}
     environment.pop("PIP_REQUIRE_VIRTUALENV", None)

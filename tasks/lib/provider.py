@@ -10,13 +10,17 @@ from pathlib import Path
 from tasks.lib.errors import BuildError
 from tasks.lib.target import Target
 
+# SPDX 2.3, 7.13: what one makes no statement about, for want of knowledge.
+NOASSERTION = "NOASSERTION"
+
 
 @dataclass(frozen=True)
 class Part:
     """One component of a product.
 
     kind: package, module or file. version, source: as its origin counts and names them. sha256: of what
-    was fetched or built, hex. licence: SPDX expression, or what the package's copyright file calls it.
+    was fetched or built, hex; of a Go module its h1 hash. licence: SPDX expression, or NOASSERTION where
+    nothing reliable is known. patches: names of the files below payload/patches/ with which it was changed.
     """
 
     name: str
@@ -25,6 +29,7 @@ class Part:
     source: str
     sha256: str
     licence: str
+    patches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,4 +68,5 @@ def parts_text(parts: Iterable[Part]) -> str:
 
 def read_parts(path: Path) -> list[Part]:
     """The parts that a task has handed on."""
-    return [Part(**row) for row in json.loads(path.read_text())]
+    rows = json.loads(path.read_text())
+    return [Part(**{**row, "patches": tuple(row["patches"])}) for row in rows]

@@ -41,6 +41,10 @@ class Target:
         """The name of a task of this target."""
         return f"{noun}-{self.label}" if self.label else noun
 
+    def description(self) -> dict[str, Any]:
+        """The values of a task that describes a product."""
+        return {"epoch": self.epoch, "version": self.version, "architecture": self.arch.name}
+
     # Where intermediates lie: what differs with fewer dimensions is shared by more targets.
 
     @property

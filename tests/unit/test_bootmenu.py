@@ -3,7 +3,8 @@ import re
 import pytest
 
 from tasks.lib.boot.grubmenu import grub_cfg
-from tasks.lib.boot.menu import ENTRIES, Entry, greeting, isolinux_cfg
+from tasks.lib.boot.isolinux import greeting, isolinux_cfg
+from tasks.lib.boot.menu import ENTRIES, Entry
 
 LABELS = ["kubesolo", "kubesolo-debug", "kubesolo-shell", "kubesolo-nopersist"]
 

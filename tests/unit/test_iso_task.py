@@ -17,11 +17,14 @@ from tasks.lib.debian import tools
 from tasks.lib.engine import Build
 from tasks.lib.process import run
 from tasks.lib.provider import Part, parts_text
+from tasks.lib.release import sbom
+from tasks.lib.release.description import Origin
 from tests.unit.targets import VALUES
 
 BACKUP_TABLE = 33 * 512
 NAME = "kubesolo-os-0.0.0-amd64.iso"
 MANIFEST = f"{NAME}.manifest.json"
+SBOM = f"{NAME}.spdx.json"
 
 
 @pytest.fixture
@@ -30,8 +33,9 @@ def made(tmp_path: Path) -> Path:
     (tmp_path / "vmlinuz").write_bytes(b"MZ kernel")
     (tmp_path / "kubesolo-os.gz").write_bytes(b"initramfs")
     (tmp_path / "root.squashfs").write_bytes(b"hsqs" * 1000)
-    part = Part("nftables", "package", "1.1", "nftables", "ab" * 32, "GPL-2")
+    part = Part("nftables", "package", "1.1", "nftables", "ab" * 32, "GPL-2.0-only")
     (tmp_path / "list.json").write_text(parts_text([part]))
+    (tmp_path / "spdx.json").write_text(sbom.template([part], "0.0.0", "amd64", 1_700_000_000))
     (tmp_path / "scratch").mkdir()
     iso.build_efi(AMD64, Build([tmp_path / "efi.img"], tmp_path / "scratch", values=VALUES))
     return tmp_path
@@ -40,12 +44,12 @@ def made(tmp_path: Path) -> Path:
 def build(folder: Path, out: str) -> Path:
     target = folder / out
     target.mkdir()
-    b = Build([target / NAME, target / MANIFEST], folder / "scratch", values=VALUES)
+    b = Build([target / NAME, target / MANIFEST, target / SBOM], folder / "scratch", values=VALUES)
     images = {"root.squashfs": folder / "root.squashfs"}
     parts = BootSet(folder / "vmlinuz", folder / "kubesolo-os.gz", images)
-    iso.build_iso(parts, folder / "efi.img", (folder / "list.json",), NAME, b)
+    iso.build_iso(parts, folder / "efi.img", Origin((folder / "list.json",), folder / "spdx.json"), NAME, b)
     sums = Build([target / "SHA256SUMS"], folder / "scratch")
-    checksums.build_checksums((target / NAME, target / MANIFEST), sums)
+    checksums.build_checksums((target / NAME, target / MANIFEST, target / SBOM), sums)
     return target
 
 
@@ -79,7 +83,7 @@ def test_checksums_and_manifest_are_right(made: Path) -> None:
 
 def test_the_same_parts_give_the_same_bytes(made: Path) -> None:
     first, second = build(made, "a"), build(made, "b")
-    for name in (NAME, "SHA256SUMS", MANIFEST):
+    for name in (NAME, "SHA256SUMS", MANIFEST, SBOM):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 

@@ -14,10 +14,15 @@ import pytest
 from tasks import addons, payload
 from tasks.lib.debian import tools
 from tasks.lib.go import program
+from tasks.lib.go.modules import CLASSIFIER
 from tasks.lib.paths import TOP
 from tasks.lib.process import environment
 
-GO_MODULES = {payload.MODULE: payload.KUBESOLO, addons.COREDNS_SOURCE: addons.PROGRAM}
+GO_MODULES = {
+    payload.MODULE: payload.KUBESOLO,
+    addons.COREDNS_SOURCE: addons.PROGRAM,
+    CLASSIFIER: program.Program(),
+}
 IGNORED = {".git", ".venv", "build", "output", "__pycache__"}
 
 

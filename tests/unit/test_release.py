@@ -3,17 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.debian.licences import UNKNOWN, package_parts, summary
+from tasks.lib.debian.licences import package_parts, summary
 from tasks.lib.debian.lockfile import Package
 from tasks.lib.errors import BuildError
 from tasks.lib.process import run
-from tasks.lib.provider import Part, parts_text, read_parts
+from tasks.lib.provider import NOASSERTION, Part, parts_text, read_parts
 from tasks.lib.release.manifest import checksums, file_name, manifest, os_release
 from tests.unit.targets import STUB, TARGET
 from tests.unit.test_userland import make_deb, member
 
 EPOCH = 1_700_000_000
-PART = Part("nftables", "package", "1.1", "nftables", "ab" * 32, "GPL-2")
+PART = Part("nftables", "package", "1.1", "nftables", "ab" * 32, "GPL-2.0-only", ("nftables/0001-x.patch",))
 
 
 def test_os_release_is_read_by_a_shell(tmp_path: Path) -> None:
@@ -34,16 +34,15 @@ def test_checksums_are_what_sha256sum_checks(tmp_path: Path) -> None:
 
 
 def test_manifest_lists_parts_in_a_fixed_order(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"image")
     other = Part("zlib1g", "package", "1", "zlib", "cd" * 32, "Zlib")
-    text = manifest("a.iso", "0.1.0", "amd64", EPOCH, tmp_path / "x", [other, PART])
-    assert text == manifest("a.iso", "0.1.0", "amd64", EPOCH, tmp_path / "x", [PART, other])
+    text = manifest("a.iso", "0.1.0", "amd64", EPOCH, (5, "ef" * 32), [other, PART])
+    assert text == manifest("a.iso", "0.1.0", "amd64", EPOCH, (5, "ef" * 32), [PART, other])
     found = json.loads(text)
     assert found["created"] == "2023-11-14T22:13:20Z"
     assert found["file"]["name"] == "a.iso"
     assert found["file"]["size"] == 5
     assert [part["name"] for part in found["parts"]] == ["nftables", "zlib1g"]
-    assert set(found["parts"][0]) == {"name", "kind", "version", "source", "sha256", "licence"}
+    assert set(found["parts"][0]) == {"name", "kind", "version", "source", "sha256", "licence", "patches"}
 
 
 def test_parts_are_handed_on(tmp_path: Path) -> None:
@@ -56,17 +55,33 @@ def test_products_are_named_by_version_and_architecture() -> None:
     assert file_name(STUB, "iso") == "kubesolo-os-stub-0.0.0-amd64.iso"
 
 
+HEAD = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
+
+
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("licences", "expected"),
     [
-        ("Files: *\nLicense: MIT\n\nLicense:  GPL-2+  \n text\n", "GPL-2+ AND MIT"),
-        ("License: BSD-3-clause or GPL-2\nLicense: MIT\n", "(BSD-3-clause or GPL-2) AND MIT"),
-        ("The text is in /usr/share/common-licenses/GPL-2.\n", "GPL-2"),
-        ("Do what you like.\n", UNKNOWN),
+        (["Expat", "GPL-2+"], "MIT AND GPL-2.0-or-later"),
+        (["GPL-2 or BSD-3-clause", "Expat"], "MIT AND (GPL-2.0-only OR BSD-3-Clause)"),
+        (["GPL-1+ or Artistic, and Expat"], "(GPL-1.0-or-later OR Artistic-1.0) AND MIT"),
+        (["LGPL-2.1"], "LGPL-2.1-only"),
+        (["public-domain"], "LicenseRef-Debian-public-domain"),
+        (["GPL-3+ with Bison exception"], "LicenseRef-Debian-GPL-3-or-later-with-Bison-exception"),
     ],
 )
-def test_licences_are_summed_up(text: str, expected: str) -> None:
-    assert summary(text) == expected
+def test_machine_readable_copyright_files_are_summed_up(licences: list[str], expected: str) -> None:
+    files = [f"Files: {place}/*\nCopyright: x\nLicense: {name}\n text" for place, name in enumerate(licences)]
+    assert sorted(summary("\n\n".join([HEAD, *files])).split()) == sorted(expected.split())
+
+
+@pytest.mark.parametrize(
+    "text", ["The text is in /usr/share/common-licenses/GPL-2.\n", "Do what you like.\n", ""]
+)
+def test_prose_is_not_guessed_at(text: str) -> None:
+    assert summary(text) == NOASSERTION
+
+
+MIT = f"{HEAD}\nFiles: *\nCopyright: x\nLicense: MIT\n".encode()
 
 
 def package(name: str, source: str) -> Package:
@@ -74,7 +89,7 @@ def package(name: str, source: str) -> Package:
 
 
 def test_a_package_without_its_own_copyright_file_has_that_of_the_one_it_links_to(tmp_path: Path) -> None:
-    library = make_deb(tmp_path / "l.deb", [member("./usr/share/doc/libx/copyright", b"License: MIT\n")])
+    library = make_deb(tmp_path / "l.deb", [member("./usr/share/doc/libx/copyright", MIT)])
     program = make_deb(tmp_path / "p.deb", [member("./usr/share/doc/x", link="libx")])
     fetched = [(package("x", "x"), program), (package("libx", "x"), library)]
     assert [(part.name, part.licence) for part in package_parts(fetched, ["x"])] == [("x", "MIT")]

@@ -3,46 +3,41 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from tasks.lib.arch import HOST
 from tasks.lib.go.patch import PLACE
-from tasks.lib.go.program import command
+from tasks.lib.go.program import Program, command, compile_program
 from tasks.lib.paths import TOP, cache_dir
 from tasks.lib.process import run
-from tasks.lib.provider import Part
+from tasks.lib.provider import NOASSERTION, Part
 
 GO_SUM = TOP / "payload" / "go.sum"
-UNKNOWN = "see its LICENSE file"
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "License*", "license*", "COPYING*", "UNLICENSE*")
-# A sentence that only this licence's text has, in lower case, with single blanks and without commas.
-SENTENCES = {
-    "Apache-2.0": "apache license version 2.0 january 2004",
-    "MPL-2.0": "mozilla public license version 2.0",
-    "MIT": "permission is hereby granted free of charge to any person obtaining a copy",
-    "ISC": "permission to use copy modify and/or distribute this software for any purpose",
-    "BSD-2-Clause": "redistribution and use in source and binary forms",
-    "BSD-3-Clause": "may be used to endorse or promote products derived from",
-    "Unlicense": "this is free and unencumbered software released into the public domain",
-    "CC0-1.0": "cc0 1.0 universal",
-    "GPL-3.0-only": "gnu general public license version 3 29 june 2007",
-    "GPL-2.0-only": "gnu general public license version 2 june 1991",
-}
+# Recognises their texts.
+CLASSIFIER = TOP / "tasks" / "lib" / "go" / "licences"
 
 
-def module_parts(programs: Iterable[Path]) -> list[Part]:
+def module_parts(programs: Iterable[Path], scratch: Path) -> list[Part]:
     """The modules that the programs were linked from, each once; the program's own module is left out.
 
     sha256 is the module's h1 hash of go.sum, in hex. Raises BuildError when a file is no Go program.
     """
-    found: dict[tuple[str, str], Part] = {}
+    hashes: dict[tuple[str, str], str] = {}
     for program in programs:
         text = run([command(), "version", "-m", program]).stdout.decode()
         for path, version, hash1 in linked(text):
-            if (path, version) not in found:
-                found[path, version] = part(path, version, hash1)
-    return [found[key] for key in sorted(found)]
+            hashes.setdefault((path, version), hash1)
+    texts = {key: licence_texts(folder(*key)) for key in hashes}
+    known = classified((text for found in texts.values() for text in found), scratch)
+    return [
+        part(*key, hashes[key], {name for text in texts[key] for name in known[text]})
+        for key in sorted(hashes)
+    ]
 
 
 def linked(text: str) -> list[tuple[str, str, str]]:
@@ -71,10 +66,11 @@ def recorded_hash(path: str, version: str) -> str:
     return next((line.split()[2] for line in lines if line.startswith(f"{path} {version} ")), "")
 
 
-def part(path: str, version: str, hash1: str) -> Part:
+def part(path: str, version: str, hash1: str, licences: Collection[str]) -> Part:
     """One module as a part of a product."""
     digest = base64.b64decode(hash1.removeprefix("h1:")).hex()
-    return Part(path, "module", version, f"{path}@{version}", digest, licence(folder(path, version)))
+    licence = " AND ".join(sorted(licences)) or NOASSERTION
+    return Part(path, "module", version, f"{path}@{version}", digest, licence)
 
 
 def folder(path: str, version: str) -> Path:
@@ -83,24 +79,30 @@ def folder(path: str, version: str) -> Path:
     return cache_dir() / "go" / "mod" / escaped
 
 
-def licence(place: Path) -> str:
-    """The SPDX expression for the licence files of a module, which often lie in a folder above it."""
+def licence_texts(place: Path) -> list[Path]:
+    """The licence files of a module, which often lie in a folder above it."""
     root = cache_dir() / "go" / "mod"
     for candidate in (place, *place.parents):
-        texts = [
-            file for pattern in LICENCE_FILES for file in sorted(candidate.glob(pattern)) if file.is_file()
-        ]
+        texts = {file for pattern in LICENCE_FILES for file in candidate.glob(pattern) if file.is_file()}
         if texts:
-            names = {name for file in texts for name in classify(file.read_text(errors="replace"))}
-            return " AND ".join(sorted(names)) or UNKNOWN
+            return sorted(texts)
         if candidate == root or "@" not in candidate.as_posix().removeprefix(root.as_posix()):
             break
-    return UNKNOWN
+    return []
 
 
-def classify(text: str) -> set[str]:
-    """The licences whose text this is."""
-    bare = re.sub(r"^[\s*#/]+|,", "", text, flags=re.MULTILINE)
-    plain = re.sub(r"\s+", " ", bare).lower()
-    names = {name for name, sentence in SENTENCES.items() if sentence in plain}
-    return names - {"BSD-2-Clause"} if "BSD-3-Clause" in names else names
+def classified(texts: Iterable[Path], scratch: Path) -> dict[Path, list[str]]:
+    """The SPDX identifiers of the licences that each file contains; equal texts are looked at once.
+
+    scratch: a folder for the program that knows them. Raises BuildError when it can not be made.
+    """
+    same: dict[str, list[Path]] = {}
+    for path in sorted(set(texts)):
+        same.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append(path)
+    if not same:
+        return {}
+    program = scratch / "licences"
+    compile_program(CLASSIFIER, Program(), program, HOST.go)
+    said = run([program, *(paths[0] for paths in same.values())]).stdout
+    found: dict[str, list[str]] = json.loads(said)
+    return {path: found[str(paths[0])] for paths in same.values() for path in paths}

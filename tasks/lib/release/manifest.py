@@ -51,11 +51,16 @@ def checksums(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def manifest(
-    product: str, version: str, architecture: str, epoch: int, image: Path, parts: Iterable[Part]
+    product: str,
+    version: str,
+    architecture: str,
+    epoch: int,
+    file: tuple[int, str],
+    parts: Iterable[Part],
 ) -> str:
     """The text of a product's manifest: the product's file, and every part it was made of, by kind and name.
 
-    product: file name of the image; image: where it lies now. epoch: seconds since 1970.
+    product: file name of the image; file: its size in bytes and its SHA-256. epoch: seconds since 1970.
     """
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     rows = sorted(
@@ -67,7 +72,7 @@ def manifest(
         "version": version,
         "architecture": architecture,
         "created": created,
-        "file": {"name": product, "size": image.stat().st_size, "sha256": digest(image)},
+        "file": {"name": product, "size": file[0], "sha256": file[1]},
         "parts": rows,
     }
     return json.dumps(document, indent=2) + "\n"

@@ -44,6 +44,15 @@ class Product:
         return self.path.with_name(f"{self.path.name}.manifest.json")
 
     @property
+    def sbom(self) -> Path:
+        """The same as an SPDX document."""
+        return self.path.with_name(f"{self.path.name}.spdx.json")
+
+    def files(self) -> list[Path]:
+        """All that its task makes, in the order of `describe`."""
+        return [self.path, self.manifest, self.sbom]
+
+    @property
     def group(self) -> str:
         """Its heading in ./doit list."""
         return "tests" if self.for_tests else "products"
