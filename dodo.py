@@ -1,7 +1,7 @@
 """The pipeline at a glance: what is built, and the task modules in the order in which data flows.
 
-versions.lock -> sources -> {kernel, payload, userland} -> rootfs -> initramfs -> iso. Each task is made in
-the module of its noun, as a function of a target; `./doit list` shows all, `./doit graph` draws them.
+versions.lock -> sources -> {kernel, payload, userland} -> rootfs -> initramfs -> {iso, disk-image}. Each task
+is made in the module of its noun, as a function of a target; `./doit list` and `./doit graph` show them.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from tasks import (
     addons,
     checksums,
+    diskboot,
+    diskimage,
     initramfs,
     iso,
     kernel,
@@ -29,10 +31,10 @@ TARGET = from_config(CONFIG)
 # The same with a payload that starts in no time, for tests of the boot logic.
 STUB = TARGET.variant("stub", payload="stub")
 TARGETS = (TARGET, STUB)
-PRODUCTS = tuple(iso.product(target) for target in TARGETS)
+PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in TARGETS)
 FLOW = (
     kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
-    rootfs.tasks, initramfs.tasks, parts.tasks, iso.tasks,
+    rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks, diskimage.tasks,
 )  # fmt: skip
 
 DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}

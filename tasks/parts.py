@@ -20,7 +20,7 @@ from tasks.lib.release.description import Origin
 from tasks.lib.target import Target
 
 # The packages of the boot set whose files are on the media; the others only help to make them.
-LOADERS = ("isolinux", "syslinux-common")
+LOADERS = ("grub-pc-bin", "isolinux", "syslinux-common")
 GRUB = "grub-efi-{arch}-bin"
 BOOT_SET = "boot"
 # The pause container is one of its programs.

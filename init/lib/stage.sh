@@ -24,6 +24,7 @@ load_settings() {
     KUBESOLO_CLOUDINIT=/mnt/data/etc-kubesolo/cloud-init.yaml
     KUBESOLO_FLAGS=
     KUBESOLO_TORAM=
+    KUBESOLO_SLOT=
     KUBESOLO_EDGE_ID=
     KUBESOLO_EDGE_KEY=
     [ ! -r "$SETTINGS" ] || . "$SETTINGS"

@@ -20,6 +20,8 @@ take_parameter() {
     kubesolo.data=*) keep KUBESOLO_DATA "$value" ;;
     # Read by /init.
     kubesolo.root=*) ;;
+    kubesolo.slot=A | kubesolo.slot=B) keep KUBESOLO_SLOT "$value" ;;
+    kubesolo.slot=*) warn "$1: must be A or B, ignored" ;;
     kubesolo.cloudinit=*) keep KUBESOLO_CLOUDINIT "$value" ;;
     kubesolo.flags=*) keep KUBESOLO_FLAGS "$value" ;;
     kubesolo.edge-id=*) keep KUBESOLO_EDGE_ID "$value" ;;

@@ -62,6 +62,7 @@ def test_failed_mount_fails_the_stage(root: FakeRoot) -> None:
         ("kubesolo.flags=it's", "FLAGS", "it's"),
         ("kubesolo.flags=$(id)`id`*", "FLAGS", "$(id)`id`*"),
         ("kubesolo.toram=no", "TORAM", "no"),
+        ("kubesolo.slot=B", "SLOT", "B"),
         ("kubesolo.edge-id=abc", "EDGE_ID", "abc"),
         ("kubesolo.edge-key=a=b", "EDGE_KEY", "a=b"),
         ("kubesolo.data=/dev/a kubesolo.data=/dev/b", "DATA", "/dev/b"),
@@ -85,6 +86,7 @@ def test_defaults(root: FakeRoot) -> None:
     [
         ("kubesolo.dta=/dev/vda", "unknown boot parameter kubesolo.dta"),
         ("kubesolo.toram=maybe", "kubesolo.toram=maybe: must be yes or no"),
+        ("kubesolo.slot=C", "kubesolo.slot=C: must be A or B"),
         ("kubesolo.data=", "kubesolo.data=: has no value"),
     ],
 )

@@ -67,6 +67,13 @@ def stub_iso() -> Path:
 
 
 @pytest.fixture(scope="session")
+def stub_disk() -> Path:
+    """The disk image with that payload; tests work on copies."""
+    stub = named(PRODUCTS, "disk-image-stub")
+    return product(Path(os.environ.get("KUBESOLO_TEST_STUB_DISK", stub.path)), stub.task)
+
+
+@pytest.fixture(scope="session")
 def nginx_archive() -> Path:
     return product(nginx(TARGET), "test-images")
 

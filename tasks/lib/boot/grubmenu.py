@@ -9,6 +9,7 @@ step, and the end of each countdown, start the first entry. Noise does not get t
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 
 from tasks.lib.boot.menu import ENTRIES, INITRAMFS, KERNEL, TIMEOUT_SECONDS, VOLUME_LABEL, Entry
 
@@ -21,14 +22,26 @@ MENU_TITLE = "GRUB's menu, to edit parameters: waits for you"
 KEYS = string.ascii_letters + string.digits + ".,-_/+=:"
 
 Lines = list[str]
+Body = Callable[[Entry], Lines]
 
 
-def grub_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
-    """grub.cfg (GRUB manual, "Writing full configuration files directly") with isolinux's entries."""
-    lines = [f"# {product}", "set gfxpayload=keep", *serial_line(), "set default=0", *starters(entries)]
+def from_medium(entry: Entry) -> Lines:
+    """The commands that load an entry's kernel, where root is the medium."""
+    return [f"linux {KERNEL} {entry.parameters}", f"initrd {INITRAMFS}"]
+
+
+def grub_cfg(
+    product: str, entries: tuple[Entry, ...] = ENTRIES, body: Body = from_medium, script: str = ""
+) -> str:
+    """grub.cfg (GRUB manual, "Writing full configuration files directly") with isolinux's entries.
+
+    body: what loads an entry's kernel. script: what that needs, such as functions of its own.
+    """
+    lines = [f"# {product}", "set gfxpayload=keep", *serial_line(), "set default=0"]
+    lines += [*script.splitlines(), *starters(entries, body)]
     lines += ["", "clear", *said([product, "", *titles(entries), "", welcome(entries[0])])]
     lines += [*countdown(TIMEOUT_SECONDS), *start_at(ESCAPE, entries[0], entries[0].title)]
-    lines += block('submenu "Other ways to start" --hotkey=tab', choice(entries))
+    lines += block('submenu "Other ways to start" --hotkey=tab', choice(entries, body))
     return "\n".join(lines) + "\n"
 
 
@@ -56,12 +69,11 @@ def titles(entries: tuple[Entry, ...]) -> Lines:
     return [f"  {entry.label:{width}}   {entry.title}" for entry in entries]
 
 
-def starters(entries: tuple[Entry, ...]) -> Lines:
+def starters(entries: tuple[Entry, ...], body: Body) -> Lines:
     """A function for each entry that loads its kernel; GRUB then starts it."""
     lines: Lines = []
     for entry in entries:
-        body = [f"linux {KERNEL} {entry.parameters}", f"initrd {INITRAMFS}"]
-        lines += ["", *block(f"function {starter(entry)}", body)]
+        lines += ["", *block(f"function {starter(entry)}", body(entry))]
     return lines
 
 
@@ -80,7 +92,7 @@ def start_at(key: str, entry: Entry, title: str) -> Lines:
     return block(f'menuentry "{title}" --hotkey="{key}"', [starter(entry)])
 
 
-def choice(entries: tuple[Entry, ...]) -> Lines:
+def choice(entries: tuple[Entry, ...], body: Body) -> Lines:
     """The second countdown: a letter for each other entry and for GRUB's own menu."""
     first, *others = entries
     letters = {letter(entry): entry for entry in others}
@@ -89,7 +101,7 @@ def choice(entries: tuple[Entry, ...]) -> Lines:
     lines += [*countdown(CHOOSE_SECONDS), *start_at(ESCAPE, first, first.title)]
     for key, entry in letters.items():
         lines += block(f'submenu "{entry.label}" --hotkey={key}', confirmation(entry, first))
-    lines += block(f'submenu "{MENU_TITLE}" --hotkey={MENU_KEY}', own_menu(entries, first))
+    lines += block(f'submenu "{MENU_TITLE}" --hotkey={MENU_KEY}', own_menu(entries, first, body))
     return [*lines, *any_other([*letters, MENU_KEY], first)]
 
 
@@ -109,12 +121,11 @@ def confirmation(entry: Entry, first: Entry) -> Lines:
     ]
 
 
-def own_menu(entries: tuple[Entry, ...], first: Entry) -> Lines:
+def own_menu(entries: tuple[Entry, ...], first: Entry, body: Body) -> Lines:
     """GRUB's own menu, asked for and confirmed by a person: it waits."""
     menu = ["set timeout=-1", "set timeout_style=menu"]
     for entry in entries:
-        body = [f"linux {KERNEL} {entry.parameters}", f"initrd {INITRAMFS}"]
-        menu += block(f'menuentry "{entry.label}: {entry.title}" --id {entry.label}', body)
+        menu += block(f'menuentry "{entry.label}: {entry.title}" --id {entry.label}', body(entry))
     return [
         *said([f"GRUB's menu: press y within {CONFIRM_SECONDS} seconds."]),
         *countdown(CONFIRM_SECONDS),

@@ -16,11 +16,12 @@ from tasks.lib.target import Target
 class Product:
     """A file that boots.
 
-    kind: the noun of the task that makes it, which is its file name's ending too.
+    kind: the noun of the task that makes it. suffix: its file name's ending, where that is another word.
     """
 
     kind: str
     target: Target
+    suffix: str = ""
 
     @property
     def task(self) -> str:
@@ -36,7 +37,7 @@ class Product:
     def path(self) -> Path:
         """Where it lies; what only tests want is kept out of output/."""
         folder = self.target.product_folder if self.for_tests else OUTPUT
-        return folder / file_name(self.target, self.kind)
+        return folder / file_name(self.target, self.suffix or self.kind)
 
     @property
     def manifest(self) -> Path:

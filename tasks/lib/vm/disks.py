@@ -28,3 +28,9 @@ def write_data_disk(path: Path, size: int, content: Tree | None = None, label: s
             words += ["-d", str(archive)]
         process.run([*words, image, f"{size}M"])
         image.rename(path)
+
+
+def copy_disk(source: Path, copy: Path) -> Path:
+    """Copy a raw image; where it holds nothing, neither does the copy."""
+    process.run(["cp", "--sparse=always", source, copy])
+    return copy

@@ -14,6 +14,12 @@ HOST_PORT = "os.kubesolo.host"
 LOOPBACK = "127.0.0.1"
 # The longest value that QEMU's configuration file parser takes (util/qemu-config.c), less its end mark.
 LONGEST_SETTING = 1000
+DISK_DEVICES = {
+    "virtio": ["-device", "virtio-blk-pci,drive=data,bootindex=5"],
+    "sata": ["-device", "ide-hd,drive=data,bus=ide.1,bootindex=5"],
+    "nvme": ["-device", "nvme,drive=data,serial=kubesolo,bootindex=5"],
+    "usb": ["-device", "qemu-xhci,id=disks", "-device", "usb-storage,drive=data,bus=disks.0,bootindex=5"],
+}
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,9 @@ class Hardware:
     cdrom, usb: an image given as a CD or written raw to a USB stick, both read-only, unless stick_writable.
     card: an image as an SD card; its size has to be a power of two.
     kernel, initrd, append: started directly instead of a medium's boot loader.
-    data: the data disk, raw. data_cache: "unsafe" ignores the guest's flushes (quick, right for a disk
-    that is thrown away), "writeback" honours them.
+    data: the disk, raw: of data alone, or one that it starts from. data_bus: how it is attached.
+    data_cache: "unsafe" ignores the guest's flushes (quick, right for a disk that is thrown away),
+    "writeback" honours them.
     data_log: gets every request to the data disk in the form of dm-log-writes; an empty or missing file.
     data_socket: the data disk is served there over NBD, instead of `data`.
     network: "isolated" reaches nothing but the forwarded ports, "user" reaches what the host reaches,
@@ -46,6 +53,7 @@ class Hardware:
     initrd: Path | None = None
     append: str = ""
     data: Path | None = None
+    data_bus: Literal["virtio", "sata", "nvme", "usb"] = "virtio"
     data_cache: Literal["unsafe", "writeback"] = "unsafe"
     data_log: Path | None = None
     data_socket: Path | None = None
@@ -93,8 +101,8 @@ class Hardware:
         return words
 
     def disk_options(self) -> list[str]:
-        """The data disk."""
-        device = ["-device", "virtio-blk-pci,drive=data"]
+        """The disk."""
+        device = DISK_DEVICES[self.data_bus]
         if self.data_socket:
             server = {"type": "unix", "path": str(self.data_socket)}
             return [*blockdev(driver="nbd", **{"node-name": "data"}, server=server), *device]
@@ -102,10 +110,7 @@ class Hardware:
             return []
         if self.data_log:
             return [*logged_disk(self.data, self.data_log), *device]
-        return [
-            *drive("data", self.data, f"cache={self.data_cache},discard=unmap"),
-            "virtio-blk-pci,drive=data",
-        ]
+        return [*drive("data", self.data, f"cache={self.data_cache},discard=unmap")[:-1], *device]
 
     def network_options(self) -> list[str]:
         """The network card. romfile= leaves out the card's own boot program, which costs a second."""
