@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from tasks.lib.errors import BuildError
 from tasks.lib.vm.hostport import NotYetError, parse_milestones
 from tasks.lib.vm.kube import Cluster
 from tasks.lib.vm.machine import MARKER, Machine
+from tasks.lib.vm.patience import stretched as stretched
 
 API = 6443
 READY = ("node-ready", "readyz", "kube-proxy-synced", "coredns-running")
@@ -17,17 +17,8 @@ LAST_STAGE = "stage-90-kubesolo"
 PAUSE_SECONDS = 3
 PAYLOAD_START = "payload-exec"
 MAX_CRASHES = 2
-MOST_STRETCHED = 4.0
 LOG_LINES = 60
 LOG_COLUMNS = 300
-
-
-def stretched(seconds: float) -> float:
-    """A time as it is on a host that does other work besides, up to MOST_STRETCHED times as long.
-
-    An emulated guest's clock goes on while the guest waits for a processor.
-    """
-    return seconds * min(MOST_STRETCHED, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
 def wait_booted(machine: Machine, timeout: float, start: int = 0) -> dict[str, float]:

@@ -14,7 +14,8 @@ import (
 )
 
 // containerdConfig is containerd's configuration (version 3 of containerd's config format, documented in
-// its docs/cri/config.md).
+// its docs/cri/config.md). A container whose shim does not answer in time when containerd starts again is killed; at
+// that time everything else starts as well, and a slow machine needs more than the 5 and 2 seconds of the default.
 func containerdConfig(pause string) string {
 	imports := ""
 	if _, err := os.Stat(containerdExtra); err == nil {
@@ -31,6 +32,11 @@ disabled_plugins = [
   "io.containerd.internal.v1.tracing", "io.containerd.monitor.container.v1.restart",
   "io.containerd.internal.v1.restart", "io.containerd.internal.v1.opt", "io.containerd.monitor.task.v1.cgroups",
 ]
+
+[timeouts]
+"io.containerd.timeout.shim.load" = "1m"
+"io.containerd.timeout.shim.cleanup" = "30s"
+"io.containerd.timeout.task.state" = "30s"
 
 [plugins."io.containerd.server.v1.grpc"]
 address = %q

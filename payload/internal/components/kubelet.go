@@ -2,6 +2,7 @@ package components
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,7 +15,8 @@ import (
 // volumePlugins is where operators may put FlexVolume drivers: the default is on the read-only root.
 const volumePlugins = "/var/lib/kubelet/volumeplugins"
 
-// Kubelet runs the kubelet until ctx ends.
+// Kubelet runs the kubelet until ctx ends. What it has begun for its pods does not end with ctx: a container that
+// stops afterwards would be started again. So it reaches the container runtime through a line that is cut then.
 func Kubelet(ctx context.Context, c *Config) error {
 	flags := options.NewKubeletFlags()
 	flags.KubeConfig = c.PKI.Kubeconfig("kubelet-client")
@@ -25,6 +27,14 @@ func Kubelet(ctx context.Context, c *Config) error {
 	if err != nil {
 		return err
 	}
+	runtime := line{path: filepath.Join(c.RunDir, "kubelet-cri.sock"), server: ContainerdSocket}
+	closed, err := runtime.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer closed()
+	config.ContainerRuntimeEndpoint = "unix://" + runtime.path
+	config.ImageServiceEndpoint = config.ContainerRuntimeEndpoint
 	server := &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *config}
 	dependencies, err := app.UnsecuredDependencies(ctx, server, utilfeature.DefaultFeatureGate)
 	if err != nil {
@@ -47,8 +57,6 @@ func kubeletConfiguration(c *Config) (*kubeletconfig.KubeletConfiguration, error
 	k.HealthzBindAddress = "127.0.0.1"
 	k.TLSCertFile = c.PKI.File("kubelet.crt")
 	k.TLSPrivateKeyFile = c.PKI.File("kubelet.key")
-	k.ContainerRuntimeEndpoint = "unix://" + ContainerdSocket
-	k.ImageServiceEndpoint = k.ContainerRuntimeEndpoint
 	k.CgroupDriver = "cgroupfs"
 	k.ProtectKernelDefaults = true
 	k.FailSwapOn = false

@@ -17,6 +17,7 @@ from urllib3.util import Retry
 
 from tasks.lib.errors import BuildError
 from tasks.lib.vm.hardware import LOOPBACK
+from tasks.lib.vm.patience import stretched
 
 Object = dict[str, Any]
 # A name that the API server's certificate always has; the forwarded port's address need not be in it.
@@ -156,8 +157,10 @@ class Cluster:
     def wait(self, path: str, wanted: Callable[[Object], bool], timeout: float, what: str) -> Object:
         """Wait until `wanted` holds for the object at `path`, by watching, not by polling.
 
-        Raises BuildError that says what was awaited and how the object was, after `timeout` seconds.
+        Raises BuildError that says what was awaited and how the object was, after `timeout` seconds,
+        `stretched`.
         """
+        timeout = stretched(timeout)
         deadline = time.monotonic() + timeout
         collection, _, name = path.rpartition("/")
         last: Object = {}
@@ -194,8 +197,9 @@ class Cluster:
     ) -> str:
         """Repeat `action` until `wanted` holds for its result; errors count as not yet.
 
-        Raises BuildError with the last result or error after `timeout` seconds.
+        Raises BuildError with the last result or error after `timeout` seconds (`stretched`).
         """
+        timeout = stretched(timeout)
         deadline = time.monotonic() + timeout
         while True:
             try:
