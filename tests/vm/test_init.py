@@ -20,7 +20,7 @@ from tests.vm.conftest import Start
 from tests.vm.node import LAST_STAGE, marker_seen, stretched, wait_booted
 
 BOOT_SECONDS = 60
-MACHINE_SECONDS = 150
+MACHINE_SECONDS = 400
 DISK_MIB = 128
 PROMPT = "boot:"
 SHELL_PROMPT = "kubesolo-emergency#"

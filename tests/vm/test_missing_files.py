@@ -76,9 +76,7 @@ def run_programs(cluster: Cluster) -> None:
     )
     cluster.apply(pod)
     path = "/api/v1/namespaces/default/pods/runs"
-    cluster.wait(
-        path, lambda found: found["status"].get("phase") in ("Succeeded", "Failed"), stretched(180), "runs"
-    )
+    cluster.wait(path, lambda found: found["status"].get("phase") in ("Succeeded", "Failed"), 180, "runs")
     output = cluster.logs("runs")
     assert "all-ran" in output, output
 
@@ -118,7 +116,7 @@ def test_nothing_is_missed_that_nobody_has_decided(
     cluster.wait(
         "/apis/apps/v1/namespaces/default/deployments/web",
         lambda found: condition(found, "Available"),
-        stretched(180),
+        180,
         "nginx available",
     )
     run_programs(cluster)

@@ -128,7 +128,7 @@ def write_maps(run: Run, cluster: Cluster, writer: int, until: float) -> None:
 
 
 def load(run: Run, machine: Machine) -> None:
-    until = time.monotonic() + stretched(LOAD_SECONDS)
+    until = time.monotonic() + LOAD_SECONDS
     clients = [connect(machine) for _ in range(WRITERS)]
     threads = [
         threading.Thread(target=write_maps, args=(run, client, number, until))

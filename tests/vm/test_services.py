@@ -24,7 +24,7 @@ from tasks.lib.vm.machine import Machine
 from tests.vm import web
 from tests.vm.conftest import Start
 from tests.vm.killer import killer
-from tests.vm.node import API, READY, connect, stretched, wait_milestones
+from tests.vm.node import API, READY, connect, wait_milestones
 from tests.vm.outage import Watch, api_answers, dns_longest, dns_watch, watching
 from tests.vm.workload import (
     ask_node_port,
@@ -42,7 +42,7 @@ READY_SECONDS = 300
 PODS, SERVICES, DNS, FIRST = "172.20.", "172.21.0.0/20", "172.21.0.10", "172.21.0.1"
 FLAGS = f"--pod-cidr={PODS}0.0/16 --service-cidr={SERVICES}\n"
 # What asking itself may take on a slow host.
-SLACK_SECONDS = 5
+SLACK_SECONDS = 15
 PROXY_METRICS = "http://127.0.0.1:10249/metrics"
 FULL_SYNCS = "kubeproxy_sync_full_proxy_rules_duration_seconds_count"
 # The API as pods know it.
@@ -132,10 +132,10 @@ def test_a_pod_is_resized_in_place(cluster: Cluster) -> None:
     container = pod["spec"]["containers"][0]
     container["resources"] = {"limits": {"cpu": "200m"}, "requests": {"cpu": "50m"}}
     cluster.apply(pod)
-    cluster.retry(lambda: cluster.logs("resized"), lambda text: "20000 " in text, stretched(60), "200m")
+    cluster.retry(lambda: cluster.logs("resized"), lambda text: "20000 " in text, 60, "200m")
     change = {"name": container["name"], "resources": {"limits": {"cpu": "300m"}}}
     patch(cluster, f"{pod_path('resized')}/resize", {"spec": {"containers": [change]}})
-    cluster.retry(lambda: cluster.logs("resized"), lambda text: "30000 " in text, stretched(90), "300m")
+    cluster.retry(lambda: cluster.logs("resized"), lambda text: "30000 " in text, 90, "300m")
     (status,) = cluster.get(pod_path("resized"))["status"]["containerStatuses"]
     assert status["restartCount"] == 0
     cluster.delete(pod)
@@ -157,7 +157,7 @@ def kill_and_measure(machine: Machine, cluster: Cluster, ages: list[float], time
     """Kill the payload; neither NodePort nor DNS may be away for longer than the API is."""
     watch = dns_watch("dns", DNS)
     cluster.apply(watch)
-    cluster.retry(lambda: cluster.logs("dns"), lambda text: text.count("\n") > 2, stretched(60), "DNS")
+    cluster.retry(lambda: cluster.logs("dns"), lambda text: text.count("\n") > 2, 60, "DNS")
     api = Watch(lambda: api_answers(cluster))
     node_port = Watch(lambda: web.PAGE in ask_node_port(machine, 3))
     kills = killer("kills", ages)
@@ -169,7 +169,7 @@ def kill_and_measure(machine: Machine, cluster: Cluster, ages: list[float], time
     away = {"API": api.longest(), "NodePort": node_port.longest(), "DNS": dns_longest(cluster, "dns")}
     print("longest time without an answer, in seconds:", away)
     cluster.delete(watch)
-    assert max(away["NodePort"], away["DNS"]) <= away["API"] + stretched(SLACK_SECONDS), away
+    assert max(away["NodePort"], away["DNS"]) <= away["API"] + SLACK_SECONDS, away
     complete, _ = service_ips(cluster, "complete")
     assert complete == wanted_ips(cluster)
 
@@ -217,9 +217,7 @@ def test_the_cluster_follows_the_nodes_address(machine: Machine, cluster: Cluste
     moves = web.shell_pod("moves", MOVES, privileged=True, host_network=True)
     cluster.apply(moves)
     wait_ended(cluster, moves, 600)
-    cluster.retry(
-        lambda: ask_node_port(machine), lambda text: web.PAGE in text, stretched(60), "nginx at its address"
-    )
+    cluster.retry(lambda: ask_node_port(machine), lambda text: web.PAGE in text, 60, "nginx at its address")
     assert DNS in run_script(cluster, "again", f"nslookup later.default.svc.cluster.local; {TALK}")
     (after,) = cluster.get("/api/v1/namespaces/kube-system/pods", labelSelector=selector)["items"]
     assert after["metadata"]["uid"] == before["metadata"]["uid"]

@@ -8,7 +8,6 @@ from tasks.lib.vm.hardware import LOOPBACK
 from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
 from tests.vm import web
-from tests.vm.node import stretched
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/web"
 POD_SECONDS = 120
@@ -23,9 +22,7 @@ def deploy(cluster: Cluster) -> None:
 
 
 def wait_available(cluster: Cluster, timeout: float = POD_SECONDS) -> None:
-    cluster.wait(
-        DEPLOYMENT, lambda found: condition(found, "Available"), stretched(timeout), "nginx available"
-    )
+    cluster.wait(DEPLOYMENT, lambda found: condition(found, "Available"), timeout, "nginx available")
 
 
 def ask_node_port(machine: Machine, timeout: float = ASK_SECONDS) -> str:
@@ -49,7 +46,7 @@ def wait_ended(cluster: Cluster, pod: Object, timeout: float = POD_SECONDS) -> s
     ended = cluster.wait(
         pod_path(name),
         lambda found: found["status"].get("phase") in ("Succeeded", "Failed"),
-        stretched(timeout),
+        timeout,
         f"{name} ended",
     )
     output = cluster.logs(name)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
-MOST_STRETCHED = 4.0
+# Nothing is lost by waiting longer for what comes in the end. A load that has just begun is not in the load
+# average yet, so much is allowed on a quiet host as well.
+LEAST_STRETCHED, MOST_STRETCHED = 3.0, 6.0
 
 
 def stretched(seconds: float) -> float:
-    """A time as it is on a host that does other work besides, up to MOST_STRETCHED times as long.
+    """The deadline, in seconds, for what takes at most `seconds` on an idle host.
 
     An emulated guest's clock goes on while the guest waits for a processor.
     """
-    return seconds * min(MOST_STRETCHED, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return seconds * min(MOST_STRETCHED, max(LEAST_STRETCHED, load))
