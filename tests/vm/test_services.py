@@ -42,7 +42,7 @@ READY_SECONDS = 300
 PODS, SERVICES, DNS, FIRST = "172.20.", "172.21.0.0/20", "172.21.0.10", "172.21.0.1"
 FLAGS = f"--pod-cidr={PODS}0.0/16 --service-cidr={SERVICES}\n"
 # What asking itself may take on a slow host.
-SLACK_SECONDS = 15
+SLACK_SECONDS = 5
 PROXY_METRICS = "http://127.0.0.1:10249/metrics"
 FULL_SYNCS = "kubeproxy_sync_full_proxy_rules_duration_seconds_count"
 # The API as pods know it.
