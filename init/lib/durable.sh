@@ -23,14 +23,18 @@ replace_file() {
     return 1
 }
 
-# Sets FREE, and RESERVE_SIZE (1 %, 16 to 64 MiB), of the data partition in KiB; FREE counts what only root gets.
+# Sets FREE, and RESERVE_SIZE (1 %, 16 to 64 MiB), of the data partition in KiB. FREE counts what only root gets, and
+# not what ext4 keeps for itself, which stat counts as free: a fiftieth of all blocks, 4096 at most.
 measure_space() {
     FREE=0 RESERVE_SIZE=0
     read -r blocks free bytes <<END || :
 $(stat -f -c '%b %f %S' "$DATA" 2>/dev/null)
 END
     [ -n "${bytes:-}" ] || return 1
-    FREE=$((free * (bytes / 512) / 2))
+    kept=$((blocks / 49))
+    [ "$kept" -le 4096 ] || kept=4096
+    [ "$free" -ge "$kept" ] || free=$kept
+    FREE=$(((free - kept) * (bytes / 512) / 2))
     RESERVE_SIZE=$((blocks * (bytes / 512) / 200))
     [ "$RESERVE_SIZE" -ge 16384 ] || RESERVE_SIZE=16384
     [ "$RESERVE_SIZE" -le 65536 ] || RESERVE_SIZE=65536

@@ -24,6 +24,13 @@ def check(disk: Path) -> int:
     return status if status < 4 else run("e2fsck", "-f", "-y", str(disk))[0]
 
 
+def space(disk: Path) -> tuple[int, int, int]:
+    """How many blocks the file system has, how many of them are free, and their size in bytes."""
+    _, text = run("dumpe2fs", "-h", str(disk))
+    found = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return int(found["Block count"]), int(found["Free blocks"]), int(found["Block size"])
+
+
 def read(disk: Path, name: str, folder: Path) -> bytes | None:
     """The content of a file of a checked disk; None when it does not exist."""
     target = folder / "content"

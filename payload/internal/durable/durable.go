@@ -35,7 +35,14 @@ func free(folder string) (uint64, error) {
 	if err := syscall.Statfs(folder, &found); err != nil {
 		return 0, err
 	}
-	return found.Bfree * uint64(found.Bsize), nil
+	return uint64(found.Bsize) * usable(found.Blocks, found.Bfree), nil
+}
+
+// usable is how many of the free blocks ext4 gives to root: of all it keeps a fiftieth, 4096 at most, for itself
+// (ext4_calculate_resv_clusters in the kernel), and yet counts them as free.
+func usable(blocks, free uint64) uint64 {
+	kept := min(blocks/49, 4096) // blocks are without the file system's own, of which the kernel takes its part too
+	return free - min(free, kept)
 }
 
 // IsFull says whether an error is that of a full disk.

@@ -18,6 +18,16 @@ func content(t *testing.T, path string) string {
 	return string(text)
 }
 
+func TestWhatExt4KeepsForItselfIsNotRoom(t *testing.T) {
+	for _, each := range [][3]uint64{
+		{196608, 4096, 84}, {196608, 196608, 192596}, {10_000_000, 4096, 0}, {10_000_000, 5000, 904}, {49, 0, 0},
+	} {
+		if got := usable(each[0], each[1]); got != each[2] {
+			t.Errorf("of %d blocks %d are free: %d usable, want %d", each[0], each[1], got, each[2])
+		}
+	}
+}
+
 func TestAFileIsReplacedWithItsModeAndNothingBeside(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "a", "b", "file")
