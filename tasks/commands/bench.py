@@ -7,19 +7,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.bench import boots, builds, cold, report, sizes
+from tasks.lib.bench import boots, builds, cold, report, sizes, writes
 from tasks.lib.bench.host import describe_host
 from tasks.lib.engine.command import Command
 from tasks.lib.errors import BuildError
 from tasks.lib.release.product import choose
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
 from tasks.lib.vm.media import boot_files
+from tasks.payload import KUBESOLO, MODULE
 
 DESCRIPTION = """\
-Measures the size of the ISO (sizes), boots in QEMU (boot), builds (build) and builds with empty compile
-caches (cold), or only what is named, and puts the tables into docs/benchmarks.md and the raw results into
-output/bench/. Boots take a minute or two each, cold builds half an hour; builds work in a clone of what
-is committed. Run nothing else meanwhile.
+Measures the size of the ISO (sizes), boots in QEMU (boot), what durable writes cost the database (writes),
+builds (build) and builds with empty compile caches (cold), or only what is named, and puts the tables into
+docs/benchmarks.md and the raw results into output/bench/. Boots take a minute or two each, cold builds half
+an hour; builds work in a clone of what is committed. Run nothing else meanwhile.
 """
 OPTIONS = (
     {"name": "repeat", "long": "repeat", "type": int, "default": 1,
@@ -31,7 +32,7 @@ OPTIONS = (
     {"name": "iso", "long": "iso", "type": str, "default": "",
      "help": "measure another ISO; nothing is built"},
 )  # fmt: skip
-PARTS = ("sizes", "boot", "build", "cold")
+PARTS = ("sizes", "boot", "writes", "build", "cold")
 
 
 class Plugin(Command):
@@ -62,6 +63,8 @@ class Plugin(Command):
                 bench_sizes(iso)
             elif part == "boot":
                 bench_boots(iso, setups, opt_values["repeat"], kvm=opt_values["kvm"])
+            elif part == "writes":
+                bench_writes()
             elif part == "build":
                 bench_builds()
             else:
@@ -109,6 +112,14 @@ def choose_accelerator(iso: Path) -> Acceleration:
     """What a probe guest boots with."""
     with tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder:
         return acceleration(boot_files(iso, Path(folder)).kernel)
+
+
+def bench_writes() -> None:
+    """Confirmed writes a second."""
+    host = describe_host()
+    found = writes.measure_writes(MODULE, KUBESOLO, report.RESULTS)
+    report.store("writes", {"host": vars(host), "writes": found})
+    report.publish("writes", f"On {host}.\n\n{writes.describe_writes(found)}")
 
 
 def bench_builds() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.commands.bench import chosen_setups
-from tasks.lib.bench import boots, builds, cold, graph, report, sizes
+from tasks.lib.bench import boots, builds, cold, graph, report, sizes, writes
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 
@@ -122,3 +122,17 @@ def test_cold_table_compares_with_the_larger_bound() -> None:
     assert "| compile cache empty | 100.0 | 105.0 | 1.05 | < 1.1 |" in text
     assert "payload → iso | 200 |" in text
     assert "1.20 |" in text, "300 s against 500 s on two cores"
+
+
+def test_writes_are_read_from_what_go_prints() -> None:
+    text = """goos: linux
+BenchmarkConfirmedWrites/together/FULL/1-2         \t     669\t   1861045 ns/op\t       537.3 writes/s
+BenchmarkConfirmedWrites/together/FULL/32-2        \t     669\t   1861045 ns/op\t       709.0 writes/s
+BenchmarkConfirmedWrites/alone/NORMAL/1            \t     669\t    511045 ns/op\t      1954 writes/s
+PASS
+"""
+    assert writes.ROW.findall(text) == [
+        ("together/FULL", "1", "537.3"),
+        ("together/FULL", "32", "709.0"),
+        ("alone/NORMAL", "1", "1954"),
+    ]
