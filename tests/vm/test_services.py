@@ -184,8 +184,8 @@ ADDRESS, OTHER, GATEWAY = "10.0.2.15", "10.0.2.150", "10.0.2.2"
 MOVES = f"""
 kubectl() {{ chroot /host kubectl --kubeconfig /var/lib/kubesolo/pki/admin/admin.kubeconfig "$@" 2>&1; }}
 move() {{
+    chroot /host ip address del "$1/24" dev eth0 # first: with it go all others of its network
     chroot /host ip address add "$2/24" dev eth0
-    chroot /host ip address del "$1/24" dev eth0
     chroot /host ip route replace default via {GATEWAY} dev eth0
 }}
 # until_said WORD COMMAND...
