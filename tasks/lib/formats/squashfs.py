@@ -16,7 +16,7 @@ from tasks.lib.process import run
 class Compression:
     """How an image is packed: squashfs compressor, its level (zstd) or filter (xz), block size in KiB.
 
-    level: above 17, zstd takes half as long again and saves 0.1 %.
+    level: above 17, zstd takes half as long again and saves 0.1 %; with blocks of 1 MiB 4 %.
     filter: name of xz' filter for programs of the node's processor, tried beside none block by block.
     """
 
