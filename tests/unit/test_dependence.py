@@ -94,19 +94,25 @@ UNDATED = {
     "parts-payload",
     "parts-payload-stub",
     "checksums",
+    *("disk-zst", "disk-qcow2"),
 }  # nothing of theirs has a date
 OF_FLAVOUR = {
     *("kernel", "kernel-audit", "modules"),
     *("rootfs", "rootfs-drivers", "initramfs-drivers", "initramfs", "initramfs-stub", "iso", "iso-stub"),
+    *("disk-image", "disk-image-stub", "sbom", "sbom-stub"),
 }
 # With the stub as the product's payload, what the tests' stub is made of is the product's, under other names.
 OF_PAYLOAD = {
     *("payload", "payload-stub", "parts-payload", "parts-payload-stub", "image-coredns", "image-pause"),
     *("rootfs-payload", "rootfs-payload-stub", "rootfs-containers", "rootfs-containers-stub"),
-    *("initramfs", "initramfs-stub", "iso"),
+    *("initramfs", "initramfs-stub", "iso", "disk-image", "sbom", "sbom-stub"),
+}
+OF_VERSION = {
+    *("iso", "iso-stub", "sbom", "sbom-stub", "rootfs-overlay", "checksums"),
+    *("diskboot", "disk-image", "disk-image-stub", "disk-zst", "disk-qcow2"),
 }
 KEYS: dict[str, tuple[str, set[str]]] = {
-    "os.version": ('"9.9.9"', {"iso", "iso-stub", "rootfs-overlay", "checksums"}),
+    "os.version": ('"9.9.9"', OF_VERSION),
     "debian.drift": ('"forbid"', set()),
     "debian.foreign": ("[]", set()),
     "debian.snapshots": ('["http://mirror.example/debian"]', set()),
@@ -121,7 +127,7 @@ RELOCK = {"debian.suite": '"forky"'} | {
 NOT_TRIED = {
     "userland.provider",
     "kernel.provider",
-    *(f"packages.{name}.runs" for name in ("binutils", "tools", "qemu", "tests")),
+    *(f"packages.{name}.runs" for name in ("binutils", "parted", "tools", "qemu", "tests")),
     "packages.boot.amd64",
     *(f"packages.{name}.depends" for name in ("kernel-default", "kernel-cloud", "catatonit")),
 }
@@ -158,8 +164,17 @@ def test_lock_that_does_not_agree(sources: Sources) -> None:
 
 USERS_OF_TOOLS = {
     "binutils": {"modules"},
-    "boot": {"efi-image", "iso", "iso-stub"},
-    "tools": {"efi-image", "initramfs", "initramfs-drivers", "initramfs-stub", "modules"},
+    "boot": {"diskboot", "efi-image", "iso", "iso-stub"},
+    "parted": {"disk-image", "disk-image-stub"},
+    "qemu": {"disk-qcow2"},
+    "tools": {
+        *("diskboot", "disk-image", "disk-image-stub", "disk-zst"),
+        "efi-image",
+        "initramfs",
+        "initramfs-drivers",
+        "initramfs-stub",
+        "modules",
+    },
 }
 
 

@@ -74,6 +74,12 @@ def stub_disk() -> Path:
 
 
 @pytest.fixture(scope="session")
+def stub_initramfs(stub_files: BootFiles) -> bytes:
+    """What its kernel starts from."""
+    return stub_files.initrd.read_bytes()
+
+
+@pytest.fixture(scope="session")
 def nginx_archive() -> Path:
     return product(nginx(TARGET), "test-images")
 
