@@ -3,7 +3,10 @@
 # emergency_shell STAGE REASON: says what failed, shows the last log lines and waits for an exit.
 emergency_shell() {
     announce_failure "$1" "$2"
+    keep_reason "$1" "$2"
+    unattended=1
     open_shells "$1"
+    unattended=
 }
 
 # Also for kubesolo.shell, where nothing has failed.
@@ -23,6 +26,10 @@ open_shells() {
         esac
         terminals="$terminals $console"
     done
+    if [ -n "${unattended:-}" ]; then
+        reboot_when_alone &
+        offers=$!
+    fi
     for console in ${terminals:-"${ROOT:-}/dev/console"}; do
         offer_shell "$console" &
         offers="$offers $!"

@@ -7,6 +7,7 @@ if [ -z "${STAGE_LIBRARY:-}" ]; then
     . "$INIT/lib/cmdline.sh"
     . "$INIT/lib/devices.sh"
     . "$INIT/lib/partitions.sh"
+    . "$INIT/lib/slots.sh"
 fi
 
 STATE=${ROOT:-}/run/kubesolo
@@ -25,6 +26,9 @@ load_settings() {
     KUBESOLO_FLAGS=
     KUBESOLO_TORAM=
     KUBESOLO_SLOT=
+    KUBESOLO_INSTALL=
+    KUBESOLO_INSTALL_FORCE=
+    KUBESOLO_INSTALL_END=reboot
     KUBESOLO_EDGE_ID=
     KUBESOLO_EDGE_KEY=
     [ ! -r "$SETTINGS" ] || . "$SETTINGS"

@@ -18,10 +18,16 @@ take_parameter() {
     kubesolo.toram=*) warn "$1: must be yes or no, ignored" ;;
     kubesolo.data= | kubesolo.cloudinit= | kubesolo.root=) warn "$1: has no value, ignored" ;;
     kubesolo.data=*) keep KUBESOLO_DATA "$value" ;;
-    # Read by /init.
-    kubesolo.root=*) ;;
+    # Read by /init and by the emergency shell.
+    kubesolo.root=* | kubesolo.shell-seconds=*) ;;
     kubesolo.slot=A | kubesolo.slot=B) keep KUBESOLO_SLOT "$value" ;;
     kubesolo.slot=*) warn "$1: must be A or B, ignored" ;;
+    kubesolo.install=/dev/* | kubesolo.install=auto | kubesolo.install=ask) keep KUBESOLO_INSTALL "$value" ;;
+    kubesolo.install=*) warn "$1: must be /dev/..., auto or ask, ignored" ;;
+    kubesolo.install-force=yes) keep KUBESOLO_INSTALL_FORCE yes ;;
+    kubesolo.install-force=*) warn "$1: must be yes, ignored" ;;
+    kubesolo.install-end=reboot | kubesolo.install-end=poweroff) keep KUBESOLO_INSTALL_END "$value" ;;
+    kubesolo.install-end=*) warn "$1: must be reboot or poweroff, ignored" ;;
     kubesolo.cloudinit=*) keep KUBESOLO_CLOUDINIT "$value" ;;
     kubesolo.flags=*) keep KUBESOLO_FLAGS "$value" ;;
     kubesolo.edge-id=*) keep KUBESOLO_EDGE_ID "$value" ;;

@@ -1,0 +1,168 @@
+"""The health gate of a node with two slots, and the boot environment that it shares with GRUB."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent import grubenv
+from tests.device.fakeroot import FakeRoot
+
+ESP = "run/kubesolo/esp/grub"
+TRIAL = {"active_slot": "B", "boot_counter": "2", "boot_success": "0"}
+COMMITTED = {"active_slot": "B", "boot_counter": "3", "boot_success": "1"}
+
+
+@pytest.fixture
+def node(root: FakeRoot) -> FakeRoot:
+    """A node that has started from slot B and is well; this process stands for the payload."""
+    for number, name in ((1, "KSOLOEFI"), (3, "KSOLOB")):
+        root.write(f"sys/devices/vda/vda{number}/partition", f"{number}\n")
+        root.write(f"sys/devices/vda/vda{number}/uevent", f"PARTNAME={name}\n")
+        (root.path / f"sys/class/block/vda{number}").symlink_to(root.path / f"sys/devices/vda/vda{number}")
+    (root.path / "sys/class/block/vda").symlink_to(root.path / "sys/devices/vda")
+    root.write("run/kubesolo/medium", "disk vda3\n")
+    root.write("run/kubesolo/address", "eth0 10.0.2.15\n")
+    root.write("run/kubesolo/data", "disk /dev/vda4\n")
+    root.write("run/kubesolo/run-payload.pid", f"{os.getpid()}\n")
+    root.write("run/kubesolo/payload.pid", f"{os.getpid()}\n")
+    root.write("run/kubesolo/payload.health", "100 ok\n")
+    root.write("run/kubesolo/boot.log", "")
+    root.write("proc/uptime", "110.00 1.00\n")
+    environment(root, TRIAL)
+    write(root, "grubenv.good", grubenv.render({"good_slot": "A"}))
+    root.write("usr/lib/kubesolo-os/functions.sh", root.read("usr/lib/kubesolo-os/functions.sh") + DOZE)
+    return root
+
+
+# The real one would take its time.
+DOZE = '\ndoze_open() { :; }\ndoze() { sleep "$1"; }\n'
+
+
+def write(root: FakeRoot, name: str, content: bytes) -> None:
+    path = root.path / ESP / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def environment(root: FakeRoot, variables: dict[str, str]) -> None:
+    write(root, "grubenv", grubenv.render(variables))
+
+
+def state(root: FakeRoot, name: str = "grubenv") -> dict[str, str]:
+    return grubenv.read(root.path / ESP / name)
+
+
+def gate(root: FakeRoot) -> subprocess.CompletedProcess[str]:
+    return root.script("confirm-boot")
+
+
+def log(root: FakeRoot) -> str:
+    return root.read("run/kubesolo/boot.log")
+
+
+def test_a_ready_node_confirms_its_slot_in_both_places(node: FakeRoot) -> None:
+    environment(node, {**TRIAL, "fallback_from": "A", "fallback_seen": "0", "later": "a b"})
+    gate(node)
+    expected = {**COMMITTED, "fallback_from": "A", "fallback_seen": "1", "later": "a b"}
+    assert state(node) == expected, log(node)
+    assert state(node, "grubenv.good") == {"good_slot": "B"}
+    assert "boot-confirmed" in node.read("run/kubesolo/milestones")
+    assert node.called("umount") == ["/run/kubesolo/esp"]
+
+
+def test_nothing_is_written_when_nothing_has_to_change(node: FakeRoot) -> None:
+    environment(node, COMMITTED)
+    write(node, "grubenv.good", grubenv.render({"good_slot": "B"}))
+    files = [node.path / ESP / name for name in ("grubenv", "grubenv.good")]
+    before = [path.stat().st_ctime_ns for path in files]
+    gate(node)
+    assert [path.stat().st_ctime_ns for path in files] == before
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"",
+        b"\0" * 1024,
+        b"x" * 1024,
+        grubenv.SIGNATURE.ljust(500, b"#"),
+        grubenv.render({"active_slot": "C"}),
+    ],
+)
+def test_a_damaged_environment_is_made_anew(node: FakeRoot, block: bytes) -> None:
+    write(node, "grubenv", block)
+    gate(node)
+    assert state(node) == COMMITTED
+    assert "damaged" in log(node)
+
+
+def test_a_slot_started_by_hand_does_not_become_the_active_one(node: FakeRoot) -> None:
+    environment(node, {**COMMITTED, "active_slot": "A"})
+    gate(node)
+    assert state(node) == {**COMMITTED, "active_slot": "A"}
+    assert state(node, "grubenv.good") == {"good_slot": "A"}
+
+
+def not_ready(root: FakeRoot) -> None:
+    root.write("run/kubesolo/payload.health", "999999 the API server is not ready\n")
+
+
+def test_a_trial_that_is_not_ready_by_the_deadline_starts_over_and_says_why(node: FakeRoot) -> None:
+    not_ready(node)
+    gate(node)
+    assert node.called("reboot") == [""]
+    assert float(node.read("proc/uptime").split()[0]) >= 600
+    assert state(node) == TRIAL, "GRUB counts, not the gate"
+    assert "the API server is not ready" in node.read(f"{ESP}/failure.txt")
+
+
+def test_the_deadline_is_configurable(node: FakeRoot) -> None:
+    not_ready(node)
+    node.write("etc/kubesolo/update.conf", "# seconds\nauto-rollback-after = 200\n")
+    gate(node)
+    assert 200 <= float(node.read("proc/uptime").split()[0]) < 300
+
+
+def test_a_node_stays_up_when_both_slots_have_been_tried(node: FakeRoot) -> None:
+    not_ready(node)
+    environment(node, {**COMMITTED, "boot_counter": "2", "fallback_from": "A", "fallback_seen": "0"})
+    gate(node)
+    assert node.called("reboot") == []
+    assert "both slots have been tried" in log(node)
+
+
+def test_cluster_dns_is_not_what_a_slot_is_judged_by(node: FakeRoot) -> None:
+    node.write("run/kubesolo/payload.health", "100 cluster DNS does not answer\n")
+    gate(node)
+    assert state(node) == COMMITTED
+
+
+def test_a_data_partition_that_takes_no_writes_confirms_nothing(node: FakeRoot, tmp_path: Path) -> None:
+    node.write("proc/mounts", "/dev/vda4 /mnt/data ext4 ro,noatime 0 0\n")
+    gate(node)
+    assert state(node) == TRIAL
+
+
+def test_a_full_environment_is_not_cut_short(node: FakeRoot) -> None:
+    full = {**TRIAL, "note": "x" * 440}
+    write(
+        node,
+        "grubenv",
+        grubenv.SIGNATURE + grubenv.render(TRIAL)[25:].rstrip(b"#") + b"note=" + b"x" * 440 + b"\n",
+    )
+    path = node.path / ESP / "grubenv"
+    path.write_bytes(path.read_bytes().ljust(1024, b"#"))
+    assert state(node) == full
+    gate(node)
+    assert state(node) == full
+    assert "is full" in log(node)
+
+
+def test_other_media_have_nothing_to_confirm(node: FakeRoot) -> None:
+    node.write("run/kubesolo/medium", "removable sr0\n")
+    assert gate(node).returncode == 0
+    assert state(node) == TRIAL
