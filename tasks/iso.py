@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from tasks import diskboot
 from tasks.bootset import BootSet, boot_set
 from tasks.kernel import audit_table
 from tasks.lib.arch import HOST, Arch
@@ -27,6 +28,7 @@ from tasks.parts import origin as origin_of
 ISOLINUX = "usr/lib/ISOLINUX"
 ISOLINUX_MODULES = "usr/lib/syslinux/modules/bios"
 ESP_LABEL = "KSOLOEFI"
+INSTALLER = "boot/disk.tar"
 BOOT = iso9660.Boot("isolinux/isolinux.bin", "boot/grub/efi.img")
 
 
@@ -44,14 +46,15 @@ def build_efi(arch: Arch, b: Build) -> None:
     fat.write(tree, b.out, b.epoch, int(digest(program)[:8], 16), ESP_LABEL, b.scratch)
 
 
-def medium(parts: BootSet, efi: Path, title: str) -> Tree:
-    """Everything on the medium. title: what the boot menus call it, e.g. KubeSolo OS 0.1.0."""
+def medium(parts: BootSet, efi: Path, disk: Path, title: str) -> Tree:
+    """Everything on the medium. disk: what makes a disk start. title: such as KubeSolo OS 0.1.0."""
     loaders = tools.tree(BOOT_SET)
     tree = Tree()
     tree.add_file(menu.KERNEL, parts.kernel)
     tree.add_file(menu.INITRAMFS, parts.initramfs)
     for name, image in parts.images.items():
         tree.add_file(f"boot/{name}", image)
+    tree.add_file(INSTALLER, disk)
     tree.add_file(BOOT.efi, efi)
     tree.add_file("boot/grub/grub.cfg", grubmenu.grub_cfg(title))
     tree.add_file(BOOT.bios, loaders / ISOLINUX / "isolinux.bin")
@@ -62,19 +65,19 @@ def medium(parts: BootSet, efi: Path, title: str) -> Tree:
     return tree
 
 
-def write_iso(parts: BootSet, efi: Path, b: Build) -> None:
+def write_iso(parts: BootSet, efi: Path, disk: Path, b: Build) -> None:
     """Write the hybrid ISO."""
-    tree = medium(parts, efi, f"{NAME} {b.values['version']}")
+    tree = medium(parts, efi, disk, f"{NAME} {b.values['version']}")
     layout = iso9660.write(tree, b.out, menu.VOLUME_LABEL, BOOT, b.epoch)
     code = (tools.tree(BOOT_SET) / ISOLINUX / "isohdpfx.bin").read_bytes()
     # The initramfs holds the digests of the root's images, so that it stands for the whole product.
     make_hybrid(b.out, code, layout, bytes.fromhex(digest(parts.initramfs)))
 
 
-def build_iso(parts: BootSet, efi: Path, origin: Origin, name: str, b: Build) -> None:
+def build_iso(parts: BootSet, efi: Path, disk: Path, origin: Origin, name: str, b: Build) -> None:
     """The product, and what describes it."""
-    write_iso(parts, efi, b)
-    describe(b, name, origin, parts.own())
+    write_iso(parts, efi, disk, b)
+    describe(b, name, origin, {**parts.own(), disk.name: disk})
 
 
 def product(target: Target) -> Product:
@@ -94,13 +97,13 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         group=target.group,
     )
     made, parts = product(target), boot_set(target)
-    origin = origin_of(target)
+    origin, disk = origin_of(target), diskboot.archive(target)
     yield artifact(
         made.task,
         doc=f"{relative(made.path)}: boots from CD and USB, BIOS and UEFI",
-        build=partial(build_iso, parts, efi_image(target), origin, made.path.name),
+        build=partial(build_iso, parts, efi_image(target), disk, origin, made.path.name),
         targets=made.files(),
-        files=[*parts.files(), audit_table(target), efi_image(target), *origin.files()],
+        files=[*parts.files(), audit_table(target), efi_image(target), disk, *origin.files()],
         values=target.description(),
         tools=[BOOT_SET],
         group=made.group,

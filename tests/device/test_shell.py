@@ -36,8 +36,11 @@ def test_stages_are_those_of_the_boot() -> None:
     assert [stage.name for stage in STAGES] == [
         "00-early-mount.sh",
         "10-parse-cmdline.sh",
+        "12-install.sh",
+        "15-grow-disk.sh",
         "20-persistent-mount.sh",
         "30-kernel-modules.sh",
+        "35-watchdog.sh",
         "40-sysctl.sh",
         "45-cloud-init.sh",
         "50-network.sh",

@@ -6,7 +6,7 @@ from tasks.lib.boot.grubmenu import grub_cfg
 from tasks.lib.boot.isolinux import greeting, isolinux_cfg
 from tasks.lib.boot.menu import ENTRIES, Entry
 
-LABELS = ["kubesolo", "kubesolo-debug", "kubesolo-shell", "kubesolo-nopersist"]
+LABELS = ["kubesolo", "kubesolo-debug", "kubesolo-shell", "kubesolo-nopersist", "kubesolo-install"]
 
 
 def test_both_loaders_offer_the_same_entries() -> None:
@@ -34,7 +34,7 @@ def test_no_key_means_two_things() -> None:
     *confirmations, choice = [set(keys.split()) for keys in noise]
     assert len(confirmations) == len(ENTRIES)
     assert all("y" not in keys and "d" in keys for keys in confirmations)
-    assert not choice & set("dsnm")
+    assert not choice & set("dsnim")
     assert "y" in choice
 
 
@@ -51,6 +51,7 @@ def test_what_each_entry_is_for_stands_on_its_command_line() -> None:
     assert found["kubesolo-debug"][-2].startswith("console=ttyS0"), "debug has its console on the serial line"
     assert "kubesolo.shell" in found["kubesolo-shell"]
     assert "kubesolo.nopersist" in found["kubesolo-nopersist"]
+    assert "kubesolo.install=ask" in found["kubesolo-install"]
 
 
 def test_the_text_above_the_prompt_fits_the_screen() -> None:

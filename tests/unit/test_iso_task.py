@@ -37,6 +37,7 @@ def made(tmp_path: Path) -> Path:
     (tmp_path / "list.json").write_text(parts_text([part]))
     (tmp_path / "spdx.json").write_text(sbom.template([part], "0.0.0", "amd64", 1_700_000_000))
     (tmp_path / "scratch").mkdir()
+    (tmp_path / "diskboot.tar").write_bytes(b"GRUB for disks")
     iso.build_efi(AMD64, Build([tmp_path / "efi.img"], tmp_path / "scratch", values=VALUES))
     return tmp_path
 
@@ -47,7 +48,14 @@ def build(folder: Path, out: str) -> Path:
     b = Build([target / NAME, target / MANIFEST, target / SBOM], folder / "scratch", values=VALUES)
     images = {"root.squashfs": folder / "root.squashfs"}
     parts = BootSet(folder / "vmlinuz", folder / "kubesolo-os.gz", images)
-    iso.build_iso(parts, folder / "efi.img", Origin((folder / "list.json",), folder / "spdx.json"), NAME, b)
+    iso.build_iso(
+        parts,
+        folder / "efi.img",
+        folder / "diskboot.tar",
+        Origin((folder / "list.json",), folder / "spdx.json"),
+        NAME,
+        b,
+    )
     sums = Build([target / "SHA256SUMS"], folder / "scratch")
     checksums.build_checksums((target / NAME, target / MANIFEST, target / SBOM), sums)
     return target

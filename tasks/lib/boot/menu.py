@@ -31,4 +31,9 @@ ENTRIES = (
     Entry(
         "kubesolo-nopersist", "Start in RAM, keep nothing", f"{DATA} {SCREEN_LAST} quiet kubesolo.nopersist"
     ),
+    Entry(
+        "kubesolo-install",
+        "Install to a disk; asks to which",
+        f"{DATA} {SCREEN_LAST} quiet kubesolo.install=ask",
+    ),
 )

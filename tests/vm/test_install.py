@@ -1,0 +1,105 @@
+"""From the ISO to an empty disk, and the node that starts from it; what is refused leaves the disk alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tasks.lib.boot.menu import DATA, SERIAL_LAST
+from tasks.lib.debian import tools
+from tasks.lib.process import run
+from tasks.lib.vm.hardware import Hardware
+from tasks.lib.vm.machine import Machine
+from tasks.lib.vm.media import BootFiles
+from tests.vm.conftest import Start
+from tests.vm.node import stretched, wait_booted, wait_milestones
+
+BOOT_SECONDS = 90
+INSTALL_SECONDS = 180
+MACHINE_SECONDS = 700
+EIGHT_GB = 8 << 30
+PROMPT = "kubesolo-emergency#"
+
+pytestmark = pytest.mark.timeout(2 * MACHINE_SECONDS)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    path = tmp_path / "disk.img"
+    path.touch()
+    os.truncate(path, EIGHT_GB)
+    return path
+
+
+def installer(start: Start, iso: Path, files: BootFiles, disk: Path, words: str) -> Machine:
+    append = f"{DATA} {SERIAL_LAST} {words}"
+    hardware = Hardware(cdrom=iso, kernel=files.kernel, initrd=files.initrd, append=append, data=disk)
+    return start(hardware, MACHINE_SECONDS)
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+def test_the_only_empty_disk_is_installed_to_and_starts(
+    start: Start, stub_iso: Path, stub_files: BootFiles, disk: Path, firmware: Literal["bios", "uefi"]
+) -> None:
+    words = "kubesolo.install=auto kubesolo.install-end=poweroff"
+    machine = installer(start, stub_iso, stub_files, disk, words)
+    machine.wait_end(stretched(INSTALL_SECONDS))
+    text = machine.serial.text()
+    assert "KubeSolo OS is on /dev/vda" in text
+    assert " 100 % of " in text
+    assert "MB/s" in text
+    assert "No problems found" in run([*tools.command("sgdisk"), "-v", disk]).stdout.decode()
+    node = start(Hardware(data=disk, firmware=firmware), MACHINE_SECONDS)
+    wait_booted(node, BOOT_SECONDS)
+    wait_milestones(node, ("boot-confirmed",), 60)
+    mounts = {row.split()[1]: row.split()[0] for row in node.host.ask("mounts").splitlines()}
+    assert mounts["/run/kubesolo-medium"] == "/dev/vda2"
+    assert mounts["/mnt/data"] == "/dev/vda4"
+
+
+def test_a_person_chooses_the_disk_on_the_serial_line(start: Start, stub_iso: Path, disk: Path) -> None:
+    machine = start(Hardware(cdrom=stub_iso, data=disk), MACHINE_SECONDS)
+    machine.serial.wait("boot:", stretched(BOOT_SECONDS))
+    machine.serial.send("kubesolo-install\r")
+    machine.serial.wait("Type the number of the disk", stretched(BOOT_SECONDS))
+    assert "/dev/vda  virtual disk, 8.5 GB: empty" in machine.serial.text()
+    machine.serial.send("1\r")
+    machine.serial.wait("Type yes to install", stretched(30))
+    machine.serial.send("yes\r")
+    machine.serial.wait("KubeSolo OS is on /dev/vda", stretched(INSTALL_SECONDS))
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "content", "said"),
+    [
+        ("kubesolo.install=/dev/vda", 3 << 30, b"", "0.6 GB less than the system needs"),
+        ("kubesolo.install=/dev/vda", EIGHT_GB, b"mine", "/dev/vda holds data"),
+        pytest.param(
+            "kubesolo.install=/dev/sr0", EIGHT_GB, b"", "is no disk of this machine", marks=pytest.mark.long
+        ),
+        pytest.param(
+            "kubesolo.install=auto", EIGHT_GB, b"mine", "no fixed disk of this", marks=pytest.mark.long
+        ),
+    ],
+)
+def test_what_is_refused_says_why_and_touches_nothing(
+    start: Start,
+    stub_iso: Path,
+    stub_files: BootFiles,
+    disk: Path,
+    words: str,
+    size: int,
+    content: bytes,
+    said: str,
+) -> None:
+    os.truncate(disk, size)
+    with disk.open("r+b") as stream:
+        stream.write(content)
+    before = disk.stat().st_mtime_ns
+    machine = installer(start, stub_iso, stub_files, disk, words)
+    machine.serial.wait(PROMPT, stretched(BOOT_SECONDS))
+    assert said in machine.serial.text()
+    assert disk.stat().st_mtime_ns == before
