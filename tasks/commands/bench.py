@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tasks.lib.bench import boots, builds, cold, report, sizes, writes
 from tasks.lib.bench.host import describe_host
 from tasks.lib.engine.command import Command
 from tasks.lib.errors import BuildError
-from tasks.lib.release.product import choose
+from tasks.lib.release.product import choose, named
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
 from tasks.lib.vm.media import boot_files
 from tasks.payload import KUBESOLO, MODULE
@@ -28,7 +29,7 @@ OPTIONS = (
     {"name": "kvm", "long": "kvm", "type": bool, "default": False,
      "help": "boot with KVM where it works, instead of emulation"},
     {"name": "setups", "long": "setups", "type": str, "default": "",
-     "help": "which boots, for example bios-1024,uefi-512 [default: BIOS and UEFI with 1024 and 512 MiB]"},
+     "help": "which boots, for example bios-1024,disk-uefi-1024 [default: all]"},
     {"name": "iso", "long": "iso", "type": str, "default": "",
      "help": "measure another ISO; nothing is built"},
 )  # fmt: skip
@@ -58,11 +59,14 @@ class Plugin(Command):
         from dodo import PRODUCTS
 
         iso = choose(PRODUCTS[0], opt_values["iso"]) if {"sizes", "boot"} & set(parts) else Path()
+        media = {"iso": iso}
+        if "boot" in parts and any(setup.medium == "disk" for setup in setups):
+            media["disk"] = choose(named(PRODUCTS, "disk-image"), "")
         for part in parts:
             if part == "sizes":
                 bench_sizes(iso)
             elif part == "boot":
-                bench_boots(iso, setups, opt_values["repeat"], kvm=opt_values["kvm"])
+                bench_boots(media, setups, opt_values["repeat"], kvm=opt_values["kvm"])
             elif part == "writes":
                 bench_writes()
             elif part == "build":
@@ -78,7 +82,7 @@ def chosen_setups(text: str) -> tuple[boots.Setup, ...]:
 
     Raises BuildError for one that does not exist.
     """
-    known = {f"{setup.firmware}-{setup.memory}": setup for setup in boots.SETUPS}
+    known = {setup.name: setup for setup in boots.SETUPS}
     names = text.split(",") if text else list(known)
     if wrong := [name for name in names if name not in known]:
         raise BuildError(f"bench: no such boot: {', '.join(wrong)}", f"choose from {', '.join(known)}")
@@ -98,11 +102,13 @@ def bench_sizes(iso: Path) -> None:
     say(f"{iso.name}: {sizes.megabytes(found[''])} MB")
 
 
-def bench_boots(iso: Path, setups: tuple[boots.Setup, ...], repeat: int, *, kvm: bool) -> None:
-    """Boots."""
+def bench_boots(
+    media: Mapping[str, Path], setups: tuple[boots.Setup, ...], repeat: int, *, kvm: bool
+) -> None:
+    """Boots. media: the files of the ISO and, where it is asked for, of the disk image."""
     host = describe_host()
-    accelerator = choose_accelerator(iso) if kvm else EMULATION
-    found = boots.measure_boots(iso, accelerator, setups, repeat, say)
+    accelerator = choose_accelerator(media["iso"]) if kvm else EMULATION
+    found = boots.measure_boots(media, accelerator, setups, repeat, say)
     report.store("boot", {"host": vars(host), "accelerator": accelerator.name, "boots": boots.raw(found)})
     engine = "QEMU TCG, pure emulation" if accelerator.name == "tcg" else f"QEMU with {accelerator.name}"
     report.publish("boot", f"{engine}, on {host}; {repeat} of each.\n\n{boots.describe_boots(found)}")

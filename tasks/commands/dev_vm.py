@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lib.boot.menu import DATA, SERIAL_LAST
-from tasks.lib.engine.command import Command
+from tasks.lib.engine.command import Command, build
 from tasks.lib.errors import BuildError
-from tasks.lib.release.product import choose
+from tasks.lib.release.product import choose, named
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration
-from tasks.lib.vm.disks import write_data_disk
+from tasks.lib.vm.disks import drop_overlay, write_data_disk, write_overlay
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine, free_port
 from tasks.lib.vm.media import boot_files
@@ -28,6 +28,8 @@ its boot menu, so that boot parameters can be added; the ISO is there as the med
 The Edge key does not appear in the host's process list when it is given as KUBESOLO_EDGE_KEY in the
 environment; inside the machine it is in /proc/cmdline. It is meant for development.
 
+With --disk it boots the disk image instead, and its disk, build/dev-vm/disk.qcow2, is kept until --fresh.
+
 ./doit kubeconfig, in another terminal, waits for the node and says how to use kubectl with it.
 """
 VNC_BASE = 5900
@@ -42,10 +44,14 @@ OPTIONS = (
     {"name": "memory", "long": "memory", "type": int, "default": 1024, "help": "memory in MiB"},
     {"name": "cpus", "long": "cpus", "type": int, "default": 2, "help": "number of CPUs"},
     {"name": "uefi", "long": "uefi", "type": bool, "default": False, "help": "UEFI firmware instead of BIOS"},
-    {"name": "disk", "long": "disk", "type": str, "default": "",
+    {"name": "disk", "long": "disk", "type": bool, "default": False,
+     "help": "boot the disk image, not the ISO; what is written is kept until --fresh"},
+    {"name": "fresh", "long": "fresh", "type": bool, "default": False,
+     "help": "with --disk: from the image as it is built now"},
+    {"name": "data_disk", "long": "data-disk", "type": str, "default": "",
      "help": "another data disk (raw image, made when missing), or none"},
     {"name": "disk_size", "long": "disk-size", "type": int, "default": 4096,
-     "help": "size in MiB of a new data disk"},
+     "help": "size in MiB of a new disk"},
     {"name": "iso", "long": "iso", "type": str, "default": "", "help": "another ISO; nothing is built then"},
     {"name": "no_kvm", "long": "no-kvm", "type": bool, "default": False, "help": "emulation in any case"},
     {"name": "graphic", "long": "graphic", "type": bool, "default": False,
@@ -73,6 +79,8 @@ class Plugin(Command):
         from dodo import PRODUCTS
 
         options = dict(opt_values)
+        if options["disk"]:
+            return boot_disk(options)
         iso = choose(PRODUCTS[0], options["iso"])
         FOLDER.mkdir(parents=True, exist_ok=True)
         parameters = boot_parameters(options, os.environ.get("KUBESOLO_EDGE_KEY", ""))
@@ -86,7 +94,7 @@ class Plugin(Command):
             kernel=files.kernel if parameters else None,
             initrd=files.initrd if parameters else None,
             append=parameters,
-            data=choose_disk(options["disk"], options["disk_size"]),
+            data=choose_disk(options["data_disk"], options["disk_size"]),
             data_cache="writeback",
             network="user",
             vnc=free_port() - VNC_BASE if options["graphic"] else None,
@@ -105,6 +113,41 @@ def run(hardware: Hardware, accelerator: Acceleration) -> None:
     with Machine(hardware, accelerator, FOLDER, None, show) as machine:
         Session(machine).run()
     print(f"\ndev-vm: off; the console's log is {FOLDER / 'serial.log'}")
+
+
+def boot_disk(options: dict[str, Any]) -> int:
+    """The machine with the disk image; its boot menu is where other ways to start are chosen."""
+    from dodo import PRODUCTS, TARGET
+    from tasks.bootset import boot_set
+
+    if boot_parameters(options, os.environ.get("KUBESOLO_EDGE_KEY", "")) or options["iso"]:
+        raise BuildError(
+            "dev-vm: --disk boots by the disk's own menu", "choose there (Tab), or leave --disk out"
+        )
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    product = named(PRODUCTS, "disk-image")
+    build(product.task)
+    if options["fresh"]:
+        drop_overlay(FOLDER)
+    disk = write_overlay(product.path, FOLDER, options["disk_size"])
+    if not product.path.samefile(disk.with_name("disk.base.img")):
+        print("dev-vm: the disk is from an earlier build; --fresh starts from this one")
+    accelerator = EMULATION if options["no_kvm"] else acceleration(boot_set(TARGET).kernel)
+    hardware = Hardware(
+        memory=options["memory"],
+        cpus=options["cpus"],
+        firmware="uefi" if options["uefi"] else "bios",
+        data=disk,
+        data_format="qcow2",
+        data_cache="writeback",
+        network="user",
+        vnc=free_port() - VNC_BASE if options["graphic"] else None,
+        forwards=announce(product.path, accelerator),
+    )
+    if hardware.vnc is not None:
+        print(f"  127.0.0.1:{VNC_BASE + hardware.vnc:<6} screen (VNC)")
+    run(hardware, accelerator)
+    return 0
 
 
 def choose_disk(given: str, size: int) -> Path | None:

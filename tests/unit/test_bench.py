@@ -63,8 +63,9 @@ def test_median_of_two_is_the_worse() -> None:
 
 
 def test_setups_by_name() -> None:
+    assert chosen_setups("disk-bios-1024") == (boots.Setup("bios", 1024, "disk"),)
     assert chosen_setups("uefi-512,bios-1024") == (boots.Setup("uefi", 512), boots.Setup("bios", 1024))
-    assert len(chosen_setups("")) == 4
+    assert len(chosen_setups("")) == 6
     with pytest.raises(BuildError, match="bios-1"):
         chosen_setups("bios-1")
 

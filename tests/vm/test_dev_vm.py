@@ -84,7 +84,7 @@ def disk(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def person(stub_iso: Path, disk: Path, request: pytest.FixtureRequest) -> Iterator[Person]:
-    options = ["--iso", str(stub_iso), "--disk", str(disk), "--disk-size", "128", "--memory", "512"]
+    options = ["--iso", str(stub_iso), "--data-disk", str(disk), "--disk-size", "128", "--memory", "512"]
     someone = Person([*options, *getattr(request, "param", [])])
     yield someone
     someone.leave()

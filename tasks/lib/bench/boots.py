@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 from tasks.lib.bench.report import table
 from tasks.lib.errors import BuildError
 from tasks.lib.vm.accel import Acceleration
-from tasks.lib.vm.disks import write_data_disk
+from tasks.lib.vm.disks import copy_disk, write_data_disk
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine
 
@@ -30,10 +31,21 @@ WANTED = ("node-ready", "readyz", "kube-proxy-synced", "coredns-running")
 
 @dataclass(frozen=True)
 class Setup:
-    """A kind of boot: firmware and memory in MiB."""
+    """A kind of boot: firmware, memory in MiB, and what is started: the ISO as CD, or the disk image."""
 
     firmware: Literal["bios", "uefi"]
     memory: int
+    medium: Literal["iso", "disk"] = "iso"
+
+    @property
+    def name(self) -> str:
+        """As the command line has it."""
+        return f"{'' if self.medium == 'iso' else 'disk-'}{self.firmware}-{self.memory}"
+
+    @property
+    def title(self) -> str:
+        """Firmware and medium, for the table."""
+        return f"{'' if self.medium == 'iso' else 'disk '}{self.firmware}"
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,10 @@ class Boot:
         )
 
 
-SETUPS = (Setup("bios", 1024), Setup("uefi", 1024), Setup("bios", 512), Setup("uefi", 512))
+SETUPS = (
+    Setup("bios", 1024), Setup("uefi", 1024), Setup("bios", 512), Setup("uefi", 512),
+    Setup("bios", 1024, "disk"), Setup("uefi", 1024, "disk"),
+)  # fmt: skip
 ROWS: tuple[tuple[str, str, Callable[[Boot], float]], ...] = (
     ("power-on to last stage, wall clock (s)", "", lambda boot: boot.wall_last_stage),
     ("kernel start to `/init` (s)", "", lambda boot: boot.milestones["init-start"]),
@@ -87,32 +102,49 @@ def mebibytes(kib: int) -> float:
 
 
 def measure_boots(
-    iso: Path, accelerator: Acceleration, setups: Sequence[Setup], repeat: int, note: Callable[[str], None]
+    media: Mapping[str, Path],
+    accelerator: Acceleration,
+    setups: Sequence[Setup],
+    repeat: int,
+    note: Callable[[str], None],
 ) -> list[Boot]:
-    """First and second boot of every setup, each `repeat` times with a new, empty data disk.
+    """First and second boot of every setup, each `repeat` times with a new, empty disk.
 
-    Raises BuildError when a machine does not get there.
+    media: the file of each kind of medium that the setups have. Raises BuildError when a machine does not get
+    there.
     """
     boots = []
     for setup in setups:
         for _ in range(repeat):
             with tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder:
-                disk = Path(folder, "data.img")
-                write_data_disk(disk, DISK_MIB)
+                hardware = prepare(setup, media[setup.medium], Path(folder, "disk.img"))
                 for order in ("first", "second"):
-                    boot = measure_boot(iso, accelerator, setup, disk, order, Path(folder, order))
+                    boot = measure_boot(hardware, accelerator, setup, order, Path(folder, order))
                     note(describe_boot(boot))
                     boots.append(boot)
     return boots
 
 
-def measure_boot(
-    iso: Path, accelerator: Acceleration, setup: Setup, disk: Path, order: str, folder: Path
-) -> Boot:
-    """One boot of the ISO as CD, default entry; the machine is switched off in order afterwards."""
-    hardware = Hardware(
-        cdrom=iso, data=disk, data_cache="writeback", memory=setup.memory, firmware=setup.firmware
+def prepare(setup: Setup, medium: Path, disk: Path) -> Hardware:
+    """A machine of DISK_MIB, with the ISO as CD and an empty data disk, or with the image on its disk."""
+    if setup.medium == "iso":
+        write_data_disk(disk, DISK_MIB)
+    else:
+        copy_disk(medium, disk)
+        os.truncate(disk, DISK_MIB << 20)
+    return Hardware(
+        cdrom=medium if setup.medium == "iso" else None,
+        data=disk,
+        data_cache="writeback",
+        memory=setup.memory,
+        firmware=setup.firmware,
     )
+
+
+def measure_boot(
+    hardware: Hardware, accelerator: Acceleration, setup: Setup, order: str, folder: Path
+) -> Boot:
+    """One boot, default entry; the machine is switched off in order afterwards."""
     with Machine(hardware, accelerator, folder, MACHINE_SECONDS) as machine:
         wall = machine.wait_marker(BOOT_SECONDS)
         milestones = wait_settled(machine)
@@ -122,9 +154,7 @@ def measure_boot(
         memory = machine.host.memory()
         machine.host.ask("poweroff")
         machine.wait_end(60)
-    return Boot(
-        setup.firmware, setup.memory, order, wall, milestones, memory.used, memory.images, memory.values
-    )
+    return Boot(setup.title, setup.memory, order, wall, milestones, memory.used, memory.images, memory.values)
 
 
 def wait_settled(machine: Machine) -> dict[str, float]:
@@ -151,7 +181,7 @@ def describe_boot(boot: Boot) -> str:
 def describe_boots(boots: Sequence[Boot]) -> str:
     """A table: figures down, kinds of boot across; of repeated boots the median."""
     kinds = list(dict.fromkeys((boot.firmware, boot.memory, boot.order) for boot in boots))
-    head = ["", "goal", *(f"{firmware.upper()}, {memory}, {order}" for firmware, memory, order in kinds)]
+    head = ["", "goal", *(f"{named(firmware)}, {memory}, {order}" for firmware, memory, order in kinds)]
     rows = []
     for title, goal, figure in ROWS:
         cells = []
@@ -160,6 +190,12 @@ def describe_boots(boots: Sequence[Boot]) -> str:
             cells.append(f"{median(values):.1f}")
         rows.append([title, goal, *cells])
     return table(head, rows)
+
+
+def named(title: str) -> str:
+    """A setup's title with its firmware's abbreviation in capitals."""
+    *medium, firmware = title.split()
+    return " ".join([*medium, firmware.upper()])
 
 
 def median(values: Sequence[float]) -> float:

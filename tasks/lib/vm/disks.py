@@ -30,6 +30,42 @@ def write_data_disk(path: Path, size: int, content: Tree | None = None, label: s
         image.rename(path)
 
 
+def write_overlay(image: Path, folder: Path, size: int) -> Path:
+    """A disk in `folder` that starts as the image is, and takes all writes; one that is there already stays.
+
+    size: in MiB. The image stays with it, by another name: a new build makes another file. Raises BuildError
+    when qemu-img fails.
+    """
+    overlay, base = folder / "disk.qcow2", folder / "disk.base.img"
+    if overlay.exists():
+        return overlay
+    base.unlink(missing_ok=True)
+    try:
+        base.hardlink_to(image)
+    except OSError:
+        copy_disk(image, base)
+    words: list[str | Path] = [
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-F",
+        "raw",
+        "-b",
+        base.name,
+        overlay,
+        f"{size}M",
+    ]
+    process.run([*tools.command("qemu-img", set="qemu"), *words], cwd=folder)
+    return overlay
+
+
+def drop_overlay(folder: Path) -> None:
+    """What has been written is forgotten."""
+    for name in ("disk.qcow2", "disk.base.img"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def copy_disk(source: Path, copy: Path) -> Path:
     """Copy a raw image; where it holds nothing, neither does the copy."""
     process.run(["cp", "--sparse=always", source, copy])

@@ -29,7 +29,7 @@ class Hardware:
     cdrom, usb: an image given as a CD or written raw to a USB stick, both read-only, unless stick_writable.
     card: an image as an SD card; its size has to be a power of two.
     kernel, initrd, append: started directly instead of a medium's boot loader.
-    data: the disk, raw: of data alone, or one that it starts from. data_bus: how it is attached.
+    data: the disk: of data alone, or one that it starts from. data_bus: how it is attached.
     data_cache: "unsafe" ignores the guest's flushes (quick, right for a disk that is thrown away),
     "writeback" honours them.
     data_log: gets every request to the data disk in the form of dm-log-writes; an empty or missing file.
@@ -53,6 +53,7 @@ class Hardware:
     initrd: Path | None = None
     append: str = ""
     data: Path | None = None
+    data_format: Literal["raw", "qcow2"] = "raw"
     data_bus: Literal["virtio", "sata", "nvme", "usb"] = "virtio"
     data_cache: Literal["unsafe", "writeback"] = "unsafe"
     data_log: Path | None = None
@@ -110,7 +111,10 @@ class Hardware:
             return []
         if self.data_log:
             return [*logged_disk(self.data, self.data_log), *device]
-        return [*drive("data", self.data, f"cache={self.data_cache},discard=unmap")[:-1], *device]
+        return [
+            *drive("data", self.data, f"cache={self.data_cache},discard=unmap", self.data_format)[:-1],
+            *device,
+        ]
 
     def network_options(self) -> list[str]:
         """The network card. romfile= leaves out the card's own boot program, which costs a second."""
@@ -137,10 +141,10 @@ class Hardware:
         ]
 
 
-def drive(name: str, path: Path, options: str) -> list[str]:
-    """A raw image as a drive, up to the word -device. A comma in a path is doubled for QEMU's parser."""
+def drive(name: str, path: Path, options: str, form: str = "raw") -> list[str]:
+    """An image as a drive, up to the word -device. A comma in a path is doubled for QEMU's parser."""
     file = str(path).replace(",", ",,")
-    return ["-drive", f"id={name},if=none,format=raw,file={file},{options}", "-device"]
+    return ["-drive", f"id={name},if=none,format={form},file={file},{options}", "-device"]
 
 
 def blockdev(**options: object) -> list[str]:
