@@ -39,10 +39,10 @@ def own_name(path: str) -> str:
 
 def install(top: Path) -> None:
     """Load what lies below `top` so; other modules as ever."""
-    own = f"{top}{os.sep}tasks"
+    built = tuple(f"{top}{os.sep}{name}{os.sep}" for name in ("build", "output", ".venv"))
 
     def hook(folder: str) -> importlib.machinery.FileFinder:
-        if folder != str(top) and folder != own and not folder.startswith(own + os.sep):
+        if not f"{folder}{os.sep}".startswith(f"{top}{os.sep}") or f"{folder}{os.sep}".startswith(built):
             raise ImportError
         return importlib.machinery.FileFinder(folder, (Loader, importlib.machinery.SOURCE_SUFFIXES))
 

@@ -157,6 +157,9 @@ SECTIONS: dict[str, type[Any]] = {
 }  # fmt: skip
 
 
+_held: list[tuple[Path, Config]] = []
+
+
 def load_config(path: Path | None = None) -> Config:
     """Read versions.toml, or another file of its form.
 
@@ -169,7 +172,16 @@ def load_config(path: Path | None = None) -> Config:
         raise BuildError(f"{path}: can not be read: {error.strerror}", "restore it from git") from error
     except UnicodeDecodeError as error:
         raise BuildError(f"{path}: is not UTF-8 text: {error}", "restore it from git") from error
-    return parsed(path, source)
+    found = parsed(path, source)
+    if path == CONFIG:
+        _held[:] = [(path, found)]
+    return found
+
+
+def held_config() -> Config:
+    """What this process, or the one that it was forked from, has loaded: for the way to the packages, which
+    recipes go too. What goes into a product is among a task's values."""
+    return _held[0][1] if _held and _held[0][0] == CONFIG else load_config()
 
 
 @lru_cache(maxsize=8)

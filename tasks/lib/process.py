@@ -8,7 +8,8 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -55,9 +56,24 @@ def _prctl() -> Callable[..., Any]:
     return found
 
 
+_steps: list[Callable[[], None]] = []
+
+
+@contextmanager
+def in_children(step: Callable[[], None]) -> Iterator[None]:
+    """Within this block, every child takes this step before it becomes a program."""
+    _steps.append(step)
+    try:
+        yield
+    finally:
+        _steps.remove(step)
+
+
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent goes, even by SIGKILL (prctl(2))."""
+    """What a child does first: ask the kernel to kill it when its parent goes, even by SIGKILL (prctl(2))."""
     _prctl()(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    for step in _steps:
+        step()
 
 
 def run(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.lib.config import load_config
+from tasks.lib.config import held_config
 from tasks.lib.debian import lockfile
 from tasks.lib.debian.lockfile import Lock, Package, difference, load_lock, overlaid, parse, write_text
 from tasks.lib.errors import BuildError
@@ -56,7 +56,7 @@ def replace(package: Package, note: Callable[[str], None]) -> None:
     """
     from tasks.lib.debian.resolve import resolve  # a build without drift needs none of it
 
-    config = load_config()
+    config = held_config()
     if config.debian.drift == "forbid":
         raise BuildError(
             f"{package.file} has gone from every mirror, and drift is forbidden",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tasks.lib.config import load_config
+from tasks.lib.config import held_config
 from tasks.lib.debian import drift
 from tasks.lib.debian.lockfile import Lock, Package, load_lock
 from tasks.lib.errors import BuildError
@@ -162,7 +162,7 @@ def addresses(package: Package) -> list[str]:
     """Where a package may be found: the mirrors, then the configured snapshots."""
     from tasks.lib.debian.mirror import find_mirrors  # see fetch_all
 
-    bases = [*find_mirrors().bases(package.archive), *load_config().debian.snapshots]
+    bases = [*find_mirrors().bases(package.archive), *held_config().debian.snapshots]
     return [f"{base.rstrip('/')}/{quote(package.path)}" for base in bases]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -9,14 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tasks.lib import process
+from tasks.lib.engine import landlock
 from tasks.lib.engine.artifact import Artifact
 from tasks.lib.errors import BuildError
-from tasks.lib.paths import TOP
+from tasks.lib.paths import TOP, cache_dir
 
 # Recipes may look into these when the task declares what it uses of them as values or tools; the last two
 # hold what tasks.lib.debian.drift replaced.
-VERSIONS = ("versions.toml", "versions.lock", "build/drift", "output/drift")
+LOCKED = ("versions.lock", "build/drift", "output/drift")
+CONFIGURATION = os.path.join(TOP, "versions.toml")
 EVENTS = ("open", "os.listdir", "os.scandir")
+# What is made is no code, whatever it is called.
+NO_CODE = tuple(os.path.join(TOP, folder) + os.sep for folder in ("build", "output"))
 
 _allowed: list[tuple[str, tuple[str, ...]]] = []
 _installed: list[bool] = []
@@ -26,22 +32,42 @@ _installed: list[bool] = []
 def only_declared(spec: Artifact, outs: list[Path], scratch: Path) -> Iterator[None]:
     """Within this block, opening a file of the checkout that is not declared raises BuildError.
 
-    Only what this process opens is seen (audit hooks, PEP 578), not what its subprocesses read.
+    What this process opens is seen by an audit hook (PEP 578); its children are held by Landlock, where the
+    kernel has it.
     """
     places = [os.path.join(TOP, path) for path in spec.inputs]
-    places += [str(path) for path in (*outs, scratch)]
-    places += [os.path.join(TOP, folder) for folder in ("dodo.py", "pyproject.toml")]
+    places += [str(path) for path in (*(out.parent for out in outs), scratch)]
     places += [sys.prefix, os.path.realpath(sys.prefix)]
     if spec.values or spec.tools:
-        places += [os.path.join(TOP, name) for name in VERSIONS]
+        places += [os.path.join(TOP, name) for name in LOCKED]
     if not _installed:
         sys.addaudithook(_check)
         _installed.append(True)
-    _allowed.append((spec.name, tuple(places)))
-    try:
+    with children_held(places):
+        _allowed.append((spec.name, tuple(places)))
+        try:
+            yield
+        finally:
+            _allowed.clear()
+
+
+@contextmanager
+def children_held(places: list[str]) -> Iterator[None]:
+    """Within this block, programs that are started read nothing else of the checkout.
+
+    They may list the folders of declared files: so a compiler finds its sources, each of which is declared.
+    """
+    if not landlock.available():
         yield
+        return
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    folders = sorted({os.path.dirname(place) for place in places} - {str(TOP)})
+    rules = landlock.ruleset(str(TOP), [*places, str(cache_dir())], folders)
+    try:
+        with process.in_children(functools.partial(landlock.restrict, rules)):
+            yield
     finally:
-        _allowed.clear()
+        os.close(rules)
 
 
 def _check(event: str, arguments: tuple[Any, ...]) -> None:
@@ -57,6 +83,8 @@ def _check(event: str, arguments: tuple[Any, ...]) -> None:
     name, places = _allowed[0]
     if any(full == place or full.startswith(place + os.sep) for place in places) or _is_code(event, full):
         return
+    if full == CONFIGURATION:
+        raise BuildError(f"task {name} loads the configuration", "recipes get their values from the build")
     verb = "opened" if event == "open" else "listed"
     raise BuildError(
         f"task {name} {verb} {os.path.relpath(full, TOP)}, which is not among its inputs",
@@ -65,7 +93,7 @@ def _check(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_code(event: str, full: str) -> bool:
-    """Whether this is Python importing a module of the builder; its source is part of the recipe."""
-    if not full.startswith(os.path.join(TOP, "tasks")):
+    """Whether this is Python importing a module of the checkout; its source is part of the recipe."""
+    if full.startswith(NO_CODE):
         return False
     return event != "open" or full.endswith((".py", ".pyc")) or f"{os.sep}__pycache__{os.sep}" in full

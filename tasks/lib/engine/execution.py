@@ -31,9 +31,9 @@ HINTS = {
 
 
 def temporary(target: str) -> Path:
-    """The name under which a target is written; fixed, as one run at a time holds the checkout's lock."""
+    """Where a target is written: a folder of its own; fixed, as one run at a time has the checkout's lock."""
     path = TOP / target
-    return path.with_name(f".part-{path.name}")
+    return path.with_name(f".part-{path.name}") / path.name
 
 
 def scratch_folder(name: str) -> Path:
@@ -44,7 +44,7 @@ def scratch_folder(name: str) -> Path:
 def discard(spec: Artifact) -> None:
     """Remove whatever an unfinished execution has left."""
     for target in spec.targets:
-        remove(temporary(target))
+        remove(temporary(target).parent)
     remove(scratch_folder(spec.name))
 
 

@@ -11,13 +11,17 @@ from typing import Any
 SKIPPED_FIELDS = frozenset({"ctx", "type_comment", "annotation", "returns", "type_params", "kind"})
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 Summary = dict[str, Any]
+# No name of Python's begins so. Followed by a decorator's name: what that decorator was put on.
+EFFECTS = "@"
 
 
 def summarise(text: str) -> Summary:
     """The top-level names of a module.
 
     Returns {"names": {name: {"digest": SHA-256, "refs": [dotted names used], "imports": {...}}},
-    "imports": {local name: [module, attribute or ""]}}. Raises SyntaxError.
+    "imports": {local name: [module, attribute or ""]}}. The module of a relative import begins with its dots;
+    `from x import *` is the local name "*x". EFFECTS is the name of what a module does when it is imported:
+    its calls, and its decorated definitions, which a decorator may have noted elsewhere. Raises SyntaxError.
     """
     module = ast.parse(text)
     summary: Summary = {"names": {}, "imports": {}}
@@ -25,15 +29,17 @@ def summarise(text: str) -> Summary:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             summary["imports"].update(_imports(statement))
             continue
-        if not (bound := list(_bound_names(statement))):
-            continue
         entry = {
             "digest": hashlib.sha256("".join(_dump(statement)).encode()).hexdigest(),
             "refs": sorted(set(_references(statement))),
             "imports": _nested_imports(statement),
         }
-        for name in bound:
+        for name in _bound_names(statement):
             _add(summary["names"], name, entry)
+        if isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant):
+            _add(summary["names"], EFFECTS, entry)
+        for decorator in _decorators(statement):
+            _add(summary["names"], f"{EFFECTS}{decorator}", entry)
         if not isinstance(statement, DOCUMENTED):  # imports under `if` or `try` are visible to the module
             summary["imports"].update(entry["imports"])
     return summary
@@ -65,6 +71,14 @@ def _bound_names(statement: ast.stmt) -> Iterator[str]:
             yield from _root(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             yield from _root(node.func)
+
+
+def _decorators(statement: ast.stmt) -> Iterator[str]:
+    """The dotted names of a definition's decorators."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        for node in statement.decorator_list:
+            called = node.func if isinstance(node, ast.Call) else node
+            yield _dotted(called) or (called.id if isinstance(called, ast.Name) else "")
 
 
 def _root(node: ast.expr) -> Iterator[str]:
@@ -113,7 +127,11 @@ def _imports(statement: ast.Import | ast.ImportFrom) -> dict[str, list[str]]:
             ]
             for alias in statement.names
         }
-    return {alias.asname or alias.name: [statement.module or "", alias.name] for alias in statement.names}
+    module = "." * statement.level + (statement.module or "")
+    return {
+        f"*{module}" if alias.name == "*" else alias.asname or alias.name: [module, alias.name]
+        for alias in statement.names
+    }
 
 
 def _nested_imports(statement: ast.stmt) -> dict[str, list[str]]:

@@ -141,7 +141,7 @@ def task_slow():
 """)
     for number, name in ((signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")):
         child = chain.spawn("slow")
-        wait_for(chain.top / "build/.part-slow")
+        wait_for(chain.top / "build/.part-slow/slow")
         child.send_signal(number)
         out, _ = child.communicate(timeout=120)
         assert child.returncode == 128 + number
@@ -161,7 +161,7 @@ def task_slow():
     return artifact("slow", doc="", build=slow, targets=[BUILD / "slow"])
 """)
     child = chain.spawn("slow", hangup=signal.SIG_IGN)
-    wait_for(chain.top / "build/.part-slow")
+    wait_for(chain.top / "build/.part-slow/slow")
     child.send_signal(signal.SIGHUP)
     chain.write("go", "")
     out, _ = child.communicate(timeout=120)
@@ -229,7 +229,7 @@ def task_slow():
     chain.write("wait", "")
     for number in (signal.SIGKILL, signal.SIGTERM):
         child = chain.spawn("slow")
-        wait_for(chain.top / "build/.part-slow")
+        wait_for(chain.top / "build/.part-slow/slow")
         child.send_signal(number)
         child.communicate(timeout=120)
         assert wait_until_gone(child.pid, 30) == []
@@ -346,7 +346,7 @@ def task_slow():
     return artifact("slow", doc="", build=slow, targets=[BUILD / "slow"])
 """)
     first = chain.spawn("slow")
-    wait_for(chain.top / "build/.part-slow")
+    wait_for(chain.top / "build/.part-slow/slow")
     second = chain.spawn("slow")
     assert second.stdout is not None
     line = second.stdout.readline()

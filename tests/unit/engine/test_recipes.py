@@ -157,3 +157,99 @@ def task_a():
     return artifact("a", doc="", build=inner, targets=[BUILD / "a"])
 """)
     assert "not a module-level function" in project.run("list", status=1).stderr
+
+
+PACKAGE = {
+    "agent/__init__.py": "",
+    "agent/shape.py": "SIZE = 1\n",
+    "tasks/kit/__init__.py": "from .inner import *\n",
+    "tasks/kit/inner.py": 'WORD = "w"\n\n\ndef spell():\n    return WORD\n',
+    "tasks/kit/registry.py": """
+HANDLERS = []
+
+
+def register(function):
+    HANDLERS.append(function)
+    return function
+""",
+    "tasks/kit/handlers.py": """
+from .registry import register
+
+
+@register
+def first():
+    return "first"
+
+
+def second():
+    return "second"
+
+
+register(second)
+""",
+    "tasks/recipes.py": """
+from agent import shape
+from tasks.lib.engine import Build, artifact
+from tasks.lib.paths import BUILD
+
+from . import kit
+from .kit import handlers, registry
+from .kit import *
+
+
+def outside(b: Build) -> None:
+    b.out.write_text(str(shape.SIZE))
+
+
+def by_star(b: Build) -> None:
+    b.out.write_text(spell())
+
+
+def by_package(b: Build) -> None:
+    b.out.write_text(kit.spell())
+
+
+def registered(b: Build) -> None:
+    b.out.write_text("".join(handler() for handler in registry.HANDLERS))
+
+
+def task_all():
+    for build in (outside, by_star, by_package, registered):
+        yield artifact(build.__name__, doc="", build=build, targets=[BUILD / build.__name__])
+""",
+}
+
+
+def test_code_is_followed_whichever_way_it_is_imported(project: Project) -> None:
+    for path, text in PACKAGE.items():
+        project.write(path, text)
+    project.dodo("from tasks.recipes import task_all")
+    project.run()
+    assert project.read("build/registered") == "firstsecond"
+    everything = {"outside", "by_star", "by_package", "registered"}
+    edits = {
+        ("agent/shape.py", "1", "2"): {"outside"},
+        ("tasks/kit/inner.py", '"w"', '"v"'): {"by_star", "by_package"},
+        ("tasks/kit/registry.py", "HANDLERS.append(function)", "HANDLERS.insert(0, function)"): everything,
+        ("tasks/kit/handlers.py", 'return "first"', 'return "fist"'): everything,
+        ("tasks/kit/handlers.py", 'return "second"', 'return "recond"'): everything,
+    }
+    for (path, old, new), expected in edits.items():
+        project.write(path, PACKAGE[path].replace(old, new))
+        assert stale(project) == expected, (path, new)
+        project.write(path, PACKAGE[path])
+    assert stale(project) == set()
+
+
+@pytest.mark.parametrize("line", ["from tasks.no import x", "from tasks import x", "import agent.x as x"])
+def test_an_import_of_what_the_checkout_does_not_have_is_refused(project: Project, line: str) -> None:
+    project.write("agent/__init__.py", "")
+    project.dodo(f"""
+def late(b: Build) -> None:
+    {line}
+    x()
+
+def task_a():
+    return artifact("a", doc="", build=late, targets=[BUILD / "a"])
+""")
+    assert "correct the import" in project.run("a", status=None).stdout

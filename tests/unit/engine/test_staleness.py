@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.lib.engine import landlock
 from tests.unit.engine.project import Project
 
 DODO = """
@@ -182,3 +183,37 @@ def test_undeclared_input_is_refused(built: Project) -> None:
     built.dodo(DODO.replace("    b.out", "    text += (TOP / 'secret').read_text()\n    b.out"))
     done = built.run("copy", status=2)
     assert "task copy opened secret, which is not among its inputs" in done.stdout
+
+
+def test_the_configuration_is_not_for_recipes(built: Project) -> None:
+    built.write("versions.toml", "")
+    built.dodo(DODO.replace('TOP / "in.txt").read_text()', 'TOP / "versions.toml").read_text()', 1))
+    done = built.run("copy", status=None)
+    assert "task copy loads the configuration" in done.stdout
+
+
+@pytest.mark.skipif(not landlock.available(), reason="this kernel has no Landlock")
+def test_undeclared_input_of_a_child_is_refused(project: Project) -> None:
+    project.write("in.txt", "hello")
+    project.write("secret", "s")
+    project.write("sources/declared", "d")
+    project.write("sources/other", "o")
+    project.dodo("""
+def copy(what: str, b: Build) -> None:
+    run(["sh", "-c", what, "sh", b.out], cwd=TOP)
+
+def task_copy():
+    for name, what in (("own", 'cat in.txt >"$1"; cat "$1" /etc/passwd'),
+                       ("listing", 'ls sources >"$1"; cat sources/declared'),
+                       ("secret", 'cat secret >"$1"'), ("sibling", 'cat sources/other >"$1"'),
+                       ("made", 'cat build/own >"$1"'), ("top", 'ls . >"$1"')):
+        yield artifact(name, doc="", build=partial(copy, what), targets=[BUILD / name],
+                       files=[TOP / "in.txt", TOP / "sources/declared"])
+""")
+    project.run("own", "listing")
+    assert project.read("build/own") == "hello"
+    assert project.read("build/listing").split() == ["declared", "other"]
+    for name in ("secret", "sibling", "made", "top"):
+        done = project.run(name, status=None)
+        assert done.returncode
+        assert "Permission denied" in done.stdout
