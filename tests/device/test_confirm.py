@@ -107,6 +107,15 @@ def test_a_slot_started_by_hand_does_not_become_the_active_one(node: FakeRoot) -
     assert state(node, "grubenv.good") == {"good_slot": "A"}
 
 
+@pytest.mark.parametrize("slot", ["A", "B"])
+def test_a_block_that_is_torn_in_the_middle_is_mended(node: FakeRoot, slot: str) -> None:
+    variables = {**TRIAL, "active_slot": slot}
+    write(node, "grubenv", grubenv.render(variables)[:512] + bytes(512))
+    gate(node)
+    assert (node.path / ESP / "grubenv").read_bytes()[512:] == b"#" * 512
+    assert state(node) == (COMMITTED if slot == "B" else variables)
+
+
 def not_ready(root: FakeRoot) -> None:
     root.write("run/kubesolo/payload.health", "999999 the API server is not ready\n")
 

@@ -27,7 +27,7 @@ def disk(stub_disk: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("firmware", "bus", "device"),
     [
-        ("bios", "virtio", "vda"),
+        pytest.param("bios", "virtio", "vda", marks=pytest.mark.long),
         ("uefi", "virtio", "vda"),
         pytest.param("bios", "sata", "sda", marks=pytest.mark.long),
         pytest.param("uefi", "sata", "sda", marks=pytest.mark.long),

@@ -40,7 +40,7 @@ def installer(start: Start, iso: Path, files: BootFiles, disk: Path, words: str)
     return start(hardware, MACHINE_SECONDS)
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("firmware", ["bios", pytest.param("uefi", marks=pytest.mark.long)])
 def test_the_only_empty_disk_is_installed_to_and_starts(
     start: Start, stub_iso: Path, stub_files: BootFiles, disk: Path, firmware: Literal["bios", "uefi"]
 ) -> None:
@@ -60,6 +60,7 @@ def test_the_only_empty_disk_is_installed_to_and_starts(
     assert mounts["/mnt/data"] == "/dev/vda4"
 
 
+@pytest.mark.long
 def test_a_person_chooses_the_disk_on_the_serial_line(start: Start, stub_iso: Path, disk: Path) -> None:
     machine = start(Hardware(cdrom=stub_iso, data=disk), MACHINE_SECONDS)
     machine.serial.wait("boot:", stretched(BOOT_SECONDS))
@@ -75,7 +76,7 @@ def test_a_person_chooses_the_disk_on_the_serial_line(start: Start, stub_iso: Pa
 @pytest.mark.parametrize(
     ("words", "size", "content", "said"),
     [
-        ("kubesolo.install=/dev/vda", 3 << 30, b"", "0.6 GB less than the system needs"),
+        pytest.param("kubesolo.install=/dev/vda", 3 << 30, b"", "0.6 GB less than", marks=pytest.mark.long),
         ("kubesolo.install=/dev/vda", EIGHT_GB, b"mine", "/dev/vda holds data"),
         pytest.param(
             "kubesolo.install=/dev/sr0", EIGHT_GB, b"", "is no disk of this machine", marks=pytest.mark.long

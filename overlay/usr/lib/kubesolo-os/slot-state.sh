@@ -33,6 +33,9 @@ state_is_sane() {
     return 1
 }
 
+# padding_is_whole FILE: whether GRUB can write to it: a write that was torn may have left the second half damaged.
+padding_is_whole() { [ "$(tail -c 512 "$1" | tr -cd '#' | wc -c)" -eq 512 ]; }
+
 # write_state FILE TEXT: overwrites in place, waits for the disk and reads back. A file of another length is no use to
 # GRUB: it is made anew.
 write_state() {
