@@ -23,7 +23,7 @@ from tasks import (
     userland,
 )  # fmt: skip
 from tasks.lib.config import load_config
-from tasks.lib.debian.lockfile import load_lock
+from tasks.lib.debian.fetch import current
 from tasks.lib.target import each, from_config
 
 CONFIG = load_config()
@@ -42,7 +42,7 @@ DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}
 
 def task_sources() -> Iterator[dict[str, object]]:
     """Downloads."""
-    return sources.tasks(CONFIG, load_lock(), TARGETS)
+    return sources.tasks(CONFIG, current(), TARGETS)
 
 
 def task_flow() -> Iterator[dict[str, object]]:

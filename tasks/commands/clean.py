@@ -6,7 +6,7 @@ from pathlib import Path
 
 from doit.task import Task
 
-from tasks.lib.engine.checkout_lock import checkout_lock
+from tasks.lib.engine.checkout_lock import cache_lock, checkout_lock
 from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.execution import discard, remove
 from tasks.lib.engine.records import artifact_of
@@ -55,9 +55,11 @@ class Plugin(GraphCommand):
         self.dep_manager.close()
         paths = [path for path in sorted(BUILD.iterdir()) if path.name != ".lock"] if BUILD.is_dir() else []
         paths.append(OUTPUT)
-        if cache and cache_dir().is_dir():
-            paths += [path for path in sorted(cache_dir().iterdir()) if path.name != "venv"]
         self._remove(paths, dry_run)
+        if cache and cache_dir().is_dir():
+            with cache_lock(cache_dir(), alone=True):
+                shared = [path for path in sorted(cache_dir().iterdir()) if path.name != "venv"]
+                self._remove(shared, dry_run)
 
     def _remove(self, paths: list[Path], dry_run: bool) -> None:
         for path in paths:

@@ -114,7 +114,7 @@ def check_kvm() -> Iterator[Finding]:
     """Which accelerator a probe guest really boots with."""
     from tasks.lib.vm.accel import acceleration
 
-    kernel = next(iter(sorted(BUILD.glob("vmlinuz-*"))), None)
+    kernel = next(iter(sorted(BUILD.glob("*/kernel-*/vmlinuz"))), None)
     verdict = acceleration(kernel)
     level = "warn" if verdict.name == "tcg" else "ok"
     yield Finding(level, "kvm", f"{verdict.name}: {verdict.reason}")

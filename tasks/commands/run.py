@@ -12,13 +12,13 @@ from doit.cmd_base import tasks_and_deps_iter
 from doit.control import TaskControl
 
 from tasks.lib.engine.artifact import relative
-from tasks.lib.engine.checkout_lock import checkout_lock
+from tasks.lib.engine.checkout_lock import cache_lock, checkout_lock
 from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.reporter import NORMAL, QUIET, VERBOSE, Reporter
 from tasks.lib.engine.runner import Interrupted, ParallelRunner
 from tasks.lib.engine.suggestions import unknown
 from tasks.lib.errors import BuildError
-from tasks.lib.paths import BUILD
+from tasks.lib.paths import BUILD, cache_dir
 
 OPTIONS = (
     {"name": "process", "short": "n", "long": "process", "type": int, "default": 0,
@@ -47,7 +47,7 @@ class Plugin(GraphCommand):
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Take the checkout's lock first, so that sources are read only when nobody else is at work."""
-        with checkout_lock(BUILD / ".lock") as lock:
+        with checkout_lock(BUILD / ".lock") as lock, cache_lock(cache_dir(), alone=False):
             self._lock = lock
             return super().execute(params, args)
 

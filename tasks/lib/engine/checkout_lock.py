@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.lib.engine.execution import explained
+from tasks.lib.errors import BuildError
 
 
 @contextmanager
@@ -34,6 +35,27 @@ def checkout_lock(path: Path) -> Iterator[int]:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield lock
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def cache_lock(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Hold the cache that checkouts share: builds together, whoever empties it alone.
+
+    Raises BuildError when a build is at work somewhere, as its tools must not go.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise explained(error) from error
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        what = "another checkout builds with it" if alone else "it is being emptied"
+        raise BuildError(f"{folder} is in use: {what}", "try again later") from error
     finally:
         os.close(lock)
 

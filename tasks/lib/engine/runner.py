@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doit.control import ExecNode, TaskDispatcher
-from doit.exceptions import InvalidTask, TaskError
-from doit.runner import Runner
+from doit.exceptions import BaseFail, InvalidTask, TaskError, UnmetDependency
+from doit.runner import ERROR, Runner
 from doit.task import Task
 
 from tasks.lib.engine import worker
@@ -230,6 +230,15 @@ class ParallelRunner(Runner):
         self._handle_task_error(job.node, TaskError(str(error), report=False))
         if self._jobs and self._stop_running:
             self.reporter.waiting_for([other.task.name for other in self._jobs.values()])
+
+    def _handle_task_error(self, node: ExecNode, base_fail: BaseFail) -> None:
+        """As doit does it, but what was not begun, for want of what it needs, keeps its record."""
+        if not isinstance(base_fail, UnmetDependency):
+            super()._handle_task_error(node, base_fail)
+            return
+        node.run_status = "failure"
+        self.final_result = ERROR
+        self.reporter.add_failure(node.task, base_fail)
 
     def _drop(self, job: Job) -> None:
         """Forget a worker that has been reaped, with whatever it left in its process group."""

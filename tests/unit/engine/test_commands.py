@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
@@ -302,3 +303,39 @@ def task_shell():
 
 def test_why_says_in_one_line_that_nothing_was_made_yet(joined: Project) -> None:
     assert joined.run("why", "joined").stdout == "never made in this checkout: joined, one, two\n"
+
+
+def test_the_cache_is_not_emptied_under_a_build(joined: Project) -> None:
+    cache = joined.top.parent / "cache/kubesolo-os"
+    (cache / "tools").mkdir(parents=True)
+    held = os.open(cache, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    assert "another checkout builds with it" in joined.run("clean", "--all", "--cache", status=1).stderr
+    assert (cache / "tools").exists()
+    os.close(held)
+    joined.run("clean", "--all", "--cache")
+    assert not (cache / "tools").exists()
+
+
+def test_what_was_not_begun_after_a_failure_keeps_its_record(project: Project) -> None:
+    project.dodo("""
+def first(b: Build) -> None:
+    text = (TOP / "in.txt").read_text()
+    assert text == "good"
+    b.out.write_text(text)
+
+def second(b: Build) -> None:
+    b.out.write_text((BUILD / "first").read_text())
+
+def task_all():
+    yield artifact("first", doc="", build=first, targets=[BUILD / "first"], files=[TOP / "in.txt"])
+    yield artifact("second", doc="", build=second, targets=[BUILD / "second"], files=[BUILD / "first"])
+""")
+    project.write("in.txt", "good")
+    project.run("second")
+    project.write("in.txt", "bad")
+    assert "second: not made, as it needs first" in project.run("-c", "second", status=2).stdout
+    project.write("in.txt", "good")
+    out = project.run("second").stdout
+    assert "first: done" in out
+    assert "second: done" not in out
