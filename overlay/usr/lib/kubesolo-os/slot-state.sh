@@ -36,12 +36,16 @@ state_is_sane() {
 # padding_is_whole FILE: whether GRUB can write to it: a write that was torn may have left the second half damaged.
 padding_is_whole() { [ "$(tail -c 512 "$1" | tr -cd '#' | wc -c)" -eq 512 ]; }
 
-# write_state FILE TEXT: overwrites in place, waits for the disk and reads back. A file of another length is no use to
-# GRUB: it is made anew.
+# write_state FILE TEXT [MORE]: overwrites in place, waits for the disk and reads back. MORE is left out when there is no
+# room for it: what decides about the boot must be written. A file of another length is no use to GRUB: it is made anew.
 write_state() {
     block="$SIGNATURE
+$2${3:-}"
+    if [ ${#block} -gt 512 ]; then
+        warn "the boot environment is full: of ${1##*/}, only what decides about the boot is kept"
+        block="$SIGNATURE
 $2"
-    [ ${#block} -le 512 ] || { warn "the boot environment is full: ${1##*/} stays as it was"; return 1; }
+    fi
     while [ ${#block} -lt 1024 ]; do
         block=$block'################################'
     done
