@@ -14,6 +14,7 @@ from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import elf
 from tasks.lib.formats.tree import Slice, Tree
 from tasks.lib.go.modules import CLASSIFIER, GO_SUM, module_parts
+from tasks.lib.go.patch import read_patches
 from tasks.lib.provider import parts_text, read_parts
 from tasks.lib.release import sbom
 from tasks.lib.release.description import Origin
@@ -62,9 +63,11 @@ def build_payload(archives: tuple[Path, ...], arch: str, b: Build) -> None:
     programs = []
     for archive in archives:
         programs += go_programs(archive, b.scratch)
+    patches = read_patches(payload.PATCHES)
+    modules = module_parts(programs, b.scratch, patches, payload.SUFFIX)
     pause = fetch.fetch_set(keyed(PAUSE_SET, arch), b.progress, b.note) if b.values["images"] else []
     names = [package.name for package, _ in pause]
-    b.out.write_text(parts_text([*module_parts(programs, b.scratch), *package_parts(pause, names)]))
+    b.out.write_text(parts_text([*modules, *package_parts(pause, names)]))
 
 
 def go_archives(target: Target) -> tuple[Path, ...]:
@@ -108,7 +111,7 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         build=partial(build_payload, archives, target.arch.name),
         targets=[payload_parts(target)],
         files=[*archives, sources.listing(PAUSE_SET, target.arch), GO_SUM],
-        trees=[CLASSIFIER],
+        trees=[CLASSIFIER, payload.MODULE / "patches"],
         values={"images": bool(addons.preloaded(target))},
         group=target.group,
     )

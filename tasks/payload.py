@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats.tree import Tree
-from tasks.lib.go.patch import Patch
 from tasks.lib.go.program import Program, compile_program
 from tasks.lib.paths import TOP
 from tasks.lib.provider import Inputs, Provider, choose
@@ -22,114 +21,15 @@ COMMAND = "usr/bin/kubesolo"
 KUBERNETES = "1.36.3"
 CONTAINERD = "2.3.7"
 VERSION_PACKAGE = "k8s.io/component-base/version"
-# The API server makes a certificate for talking to itself at every start, and two RSA keys for it: a tenth of
-# a second each on hardware, but seconds under emulation. Keys on P-256 take no time.
-LOOPBACK_KEYS = Patch(
-    "k8s.io/client-go",
-    "util/cert/cert.go",
-    (
-        ('"crypto/rsa"', 1, '"crypto/ecdsa"\n\t"crypto/elliptic"'),
-        (
-            "rsa.GenerateKey(cryptorand.Reader, 2048)",
-            2,
-            "ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)",
-        ),
-        ("keyutil.RSAPrivateKeyBlockType", 1, "keyutil.ECPrivateKeyBlockType"),
-        ("x509.MarshalPKCS1PrivateKey(priv)", 1, "ecPrivateKey(priv)"),
-        (
-            "func ipsToStrings(",
-            1,
-            """// ecPrivateKey fails for no key on a named curve.
-func ecPrivateKey(key *ecdsa.PrivateKey) []byte {
-\tder, err := x509.MarshalECPrivateKey(key)
-\tif err != nil {
-\t\tpanic(err)
-\t}
-\treturn der
-}
-
-func ipsToStrings(""",
-        ),
-    ),
-)
-# kine asks for the number of its rows before it knows whether it needs it, and then never reads the answer.
-# The open answer keeps a connection, and SQLite from ever starting its write-ahead log anew: it would grow
-# without end.
-UNREAD_COUNT = Patch(
-    "github.com/k3s-io/kine",
-    "pkg/drivers/generic/generic.go",
-    (
-        (
-            'countKine = d.queryRow(ctx, query.New("SELECT COUNT(*) FROM kine", "?", false, ""))',
-            1,
-            'countKine = query.New("SELECT COUNT(*) FROM kine", "?", false, "")',
-        ),
-        ("countKine.Scan(&count)", 1, "d.queryRow(ctx, countKine).Scan(&count)"),
-    ),
-)
-# kine takes every error of a write for a conflict with another one. On a full disk the API server would then
-# try again at once, for ever, instead of telling its client.
-HONEST_ERRORS = Patch(
-    "github.com/k3s-io/kine",
-    "pkg/logstructured/logstructured.go",
-    (
-        (
-            """\trev, err = l.log.Append(ctx, deleteEvent)
-\tif err != nil {""",
-            1,
-            """\trev, err = l.log.Append(ctx, deleteEvent)
-\tif err != nil && err != server.ErrKeyExists {
-\t\treturn 0, nil, false, err
-\t}
-\tif err != nil {""",
-        ),
-        (
-            """\trev, err = l.log.Append(ctx, updateEvent)
-\tif err != nil {""",
-            1,
-            """\trev, err = l.log.Append(ctx, updateEvent)
-\tif err != nil && err != server.ErrKeyExists {
-\t\treturn 0, nil, false, err
-\t}
-\tif err != nil {""",
-        ),
-    ),
-)
-# Of two writes that are confirmed at the same time, kine may keep the lower revision as the current one:
-# clients that wait for the higher one wait until the next write. What is committed together is confirmed at
-# the same time.
-LATEST_REVISION = Patch(
-    "github.com/k3s-io/kine",
-    "pkg/logstructured/sqllog/sql.go",
-    (
-        ("s.currentRev.CompareAndSwap(currentRev, rev)", 1, "s.advance(rev)"),
-        ("s.currentRev.CompareAndSwap(pollRevision, rev)", 1, "s.advance(rev)"),
-        ("\tcurrentRev := s.currentRev.Load()\n\trev, err := s.d.Insert(", 1, "\trev, err := s.d.Insert("),
-        (
-            "// scan scans the current row's columns",
-            1,
-            """// advance makes rev the current revision unless a later one is.
-func (s *SQLLog) advance(rev int64) {
-\tfor known := s.currentRev.Load(); known < rev; known = s.currentRev.Load() {
-\t\tif s.currentRev.CompareAndSwap(known, rev) {
-\t\t\treturn
-\t\t}
-\t}
-}
-
-// scan scans the current row's columns""",
-        ),
-    ),
-)
-# kubectl reads its translations, for a fifth of a second under emulation, before any program that contains it
-# begins. No node has a language set; without translations kubectl speaks English.
-TRANSLATIONS = Patch(
-    "k8s.io/kubectl",
-    "pkg/util/i18n/i18n.go",
-    (('return LoadTranslations("kubectl", nil)', 1, "return nil"),),
-)
+# What is changed in its modules and in the toolchain's library, and the number of that state in the versions
+# that the manifest gives them: raise it with every change to a patch.
+PATCHES = tuple(sorted((MODULE / "patches").glob("*.patch")))
+# Those of the library alone: gRPC brings html/template to the shim, but nothing executes a template there.
+LIBRARY_PATCHES = tuple(path for path in PATCHES if path.name.startswith("go-"))
+PATCH_LEVEL = 1
+SUFFIX = f"+kubesolo.{PATCH_LEVEL}"
 KUBESOLO = Program(
-    patches=(LOOPBACK_KEYS, UNREAD_COUNT, HONEST_ERRORS, LATEST_REVISION, TRANSLATIONS),
+    patches=PATCHES,
     tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace", "nri_no_wasm"),
     variables=(
         (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}"),
@@ -143,7 +43,7 @@ CNI = "github.com/containernetworking/plugins/plugins"
 # Small programs of their own, as one that is started for every pod or container must not be the big one.
 HELPERS = {
     "usr/bin/containerd-shim-runc-v2": Program(
-        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"
+        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", patches=LIBRARY_PATCHES
     ),
     "usr/libexec/cni/bridge": Program(f"{CNI}/main/bridge"),
     "usr/libexec/cni/host-local": Program(f"{CNI}/ipam/host-local"),
@@ -192,7 +92,7 @@ def go_files() -> tuple[Path, ...]:
 
 def upstream_inputs(target: Target) -> Inputs:
     """The payload's module."""
-    return Inputs(go_files(), (MODULE / "internal", MODULE / "manifests"))
+    return Inputs(go_files(), (MODULE / "internal", MODULE / "manifests", MODULE / "patches"))
 
 
 # Every provider's first tar has at least usr/bin/kubesolo, a program that takes the command line of kubesolo,

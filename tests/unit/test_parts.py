@@ -5,7 +5,7 @@ import pytest
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
 from tasks.lib.go import modules
-from tasks.lib.go.modules import classified, folder, licence_texts, linked, module_parts
+from tasks.lib.go.modules import Linked, classified, folder, licence_texts, linked, module_parts, part
 from tasks.parts import go_programs
 
 VERSION_TEXT = """\
@@ -19,8 +19,8 @@ VERSION_TEXT = """\
 \t=>\t./exporter-toolkit\t(devel)\t
 \tbuild\t-trimpath=true
 """
-COPY = "../build/scratch/payload/patched/k8s.io-client-go-v0.36.3"
-PATCHED = f"\tdep\tk8s.io/client-go\tv0.36.3\n\t=>\t{COPY}\t(devel)\t\n"
+COPY = "../build/scratch/payload/patched/k8s.io-client-go@v0.36.3"
+PATCHED = f"/x/kubesolo: go1.26.8\n\tdep\tk8s.io/client-go\tv0.0.0\n\t=>\t{COPY}\t(devel)\t\n"
 MIT = """Copyright (c) 2020 A. Nonymous
 
 Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
@@ -42,15 +42,21 @@ CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 
 def test_replaced_modules_count_as_what_replaces_them_and_our_own_folders_not() -> None:
     assert linked(VERSION_TEXT) == [
-        ("github.com/Azure/go-ansiterm", "v0.0.1", "h1:Zm9v"),
-        ("k8s.io/api", "v0.36.3", "h1:YmFy"),
+        Linked("stdlib", "v1.26.8"),
+        Linked("github.com/Azure/go-ansiterm", "v0.0.1", "h1:Zm9v"),
+        Linked("k8s.io/api", "v0.36.3", "h1:YmFy"),
     ]
 
 
-def test_a_patched_module_counts_as_the_one_it_was_copied_from() -> None:
-    ((path, version, hash1),) = linked(PATCHED)
-    assert (path, version) == ("k8s.io/client-go", "v0.36.3")
-    assert hash1.startswith("h1:")
+def test_a_patched_module_counts_as_the_one_it_was_copied_from_with_its_patches() -> None:
+    library, module = linked(PATCHED)
+    assert (module.path, module.version, module.patched) == ("k8s.io/client-go", "v0.36.3", True)
+    assert module.hash1.startswith("h1:")
+    assert library.patched, "a program that has patches has those of the library too"
+    row = part(module, {"MIT"}, ["a.patch"], "+kubesolo.1")
+    assert (row.version, row.source) == ("v0.36.3+kubesolo.1", "k8s.io/client-go@v0.36.3")
+    assert row.patches == ("a.patch",)
+    assert part(module, [], [], "+kubesolo.1").version == "v0.36.3"
 
 
 @pytest.mark.timeout(900)
@@ -64,7 +70,7 @@ def test_licence_texts_are_recognised_by_a_library(tmp_path: Path) -> None:
 
 def test_the_licence_of_a_module_may_lie_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modules, "cache_dir", lambda: tmp_path)
-    place = folder("github.com/Azure/go-ansiterm", "v0.0.1")
+    place = folder(Linked("github.com/Azure/go-ansiterm", "v0.0.1"))
     assert place == tmp_path / "go/mod/github.com/!azure/go-ansiterm@v0.0.1"
     place.mkdir(parents=True)
     (tmp_path / "go/mod/LICENSE").write_text(MIT)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tasks.lib.arch import AMD64
 from tasks.lib.errors import BuildError
-from tasks.lib.go.patch import PLACE, Patch, patch_modules
-from tasks.lib.go.toolchain import prune
+from tasks.lib.go.patch import PLACE, patch_modules, read_patches
+from tasks.lib.go.toolchain import prepare
 from tasks.lib.paths import cache_dir
 from tasks.lib.process import describe_failure, die_with_parent, environment, pasteable
 
@@ -38,13 +38,14 @@ class Program:
     """What to compile and how.
 
     package: import path, or "." for the module's own main package. tags: build tags.
-    variables: string variables set by the linker, by their full names. patches: changes to modules.
+    variables: string variables set by the linker, by their full names. patches: files with changes to modules
+    and to the toolchain (patch.py).
     """
 
     package: str = "."
     tags: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
-    patches: tuple[Patch, ...] = ()
+    patches: tuple[Path, ...] = ()
 
 
 def command() -> Path:
@@ -89,14 +90,15 @@ def flags(
 ) -> tuple[Path, list[str], dict[str, str]]:
     """The go command, the flags that decide about the bytes of what is compiled, and the environment.
 
-    folder: patched modules are put below it (gopatch.PLACE), where they are needed until go has ended.
+    folder: patched modules are put below it (PLACE), where they are needed until go has ended.
     Raises BuildError when the toolchain or a patched module can not be had.
     """
-    go, pruning, env = prune(command(), module, go_environment(module, arch))
-    patching = patch_modules(go, module, program.patches, env, folder / PLACE)
+    patches = read_patches(program.patches)
+    go, overlay, env = prepare(command(), module, patches, go_environment(module, arch))
+    patching = patch_modules(go, module, patches, env, folder / PLACE)
     linker = "-s -w -buildid=" + "".join(f" -X {name}={value}" for name, value in program.variables)
     fixed = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
-    return go, [*pruning, *patching, *fixed, "-tags", ",".join(program.tags), "-ldflags", linker], env
+    return go, [*overlay, *patching, *fixed, "-tags", ",".join(program.tags), "-ldflags", linker], env
 
 
 def build_command(
