@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -46,9 +47,12 @@ def test_root_and_data_lie_on_the_disk_that_was_started(
 ) -> None:
     machine = start(Hardware(data=disk, data_bus=bus, firmware=firmware), MACHINE_SECONDS)
     machine.serial.wait("other ways to start", stretched(BOOT_SECONDS))
+    time.sleep(1)  # the screen comes after the serial line
     machine.screenshot(machine.folder / "menu.png")
     wait_booted(machine, BOOT_SECONDS)
     machine.serial.wait("s: Ready", stretched(60))
+    machine.type_text("\n")  # a key draws it anew
+    time.sleep(2)
     machine.screenshot(machine.folder / "status.png")
     mounts = {row.split()[1]: row.split() for row in machine.host.ask("mounts").splitlines()}
     assert mounts["/mnt/data"][0] == f"/dev/{device}4"
