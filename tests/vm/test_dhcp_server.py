@@ -151,7 +151,6 @@ def pair(
     return serving, Shell(machine), machine
 
 
-@pytest.mark.long
 def test_node_follows_what_its_network_says(pair: tuple[Server, Shell, Machine]) -> None:
     server, node, machine = pair
     assert_cloud(server, node)
