@@ -58,6 +58,13 @@ def test_data_lies_on_the_stick_behind_the_iso(
     assert data_device(machine) == "/dev/sda4"
 
 
+def test_write_protected_data_is_said_at_boot(start: Start, stick: Path) -> None:
+    machine = start(Hardware(usb=stick), MACHINE_SECONDS)
+    wait_booted(machine, BOOT_SECONDS)
+    assert "/dev/sda4 is write-protected" in machine.serial.text()
+    assert data_device(machine) != "/dev/sda4"
+
+
 def test_sd_card_carries_root_and_data(start: Start, stick: Path, stub_files: BootFiles) -> None:
     hardware = Hardware(
         card=stick, kernel=stub_files.kernel, initrd=stub_files.initrd, append=f"{DATA} {SERIAL_LAST}"

@@ -202,7 +202,6 @@ def fill(disk: Path, folder: Path) -> None:
     states.check(disk)
 
 
-@pytest.mark.long
 def test_node_comes_up_after_a_cut_with_a_full_disk(
     node_run: Run, start: Start, iso: Path, tmp_path: Path
 ) -> None:
