@@ -198,7 +198,7 @@ followed() {{
     until_said "$1" kubectl get nodes -o 'jsonpath={{.items[0].status.addresses[*].address}}'
     until_said "$1" kubectl get endpointslices kubernetes -o 'jsonpath={{.endpoints[*].addresses[*]}}'
     until kubectl create service clusterip "$2" --tcp=80 | grep -w created; do sleep 2; done
-    until_said "$2.default" name "$2" | grep -w Address
+    until_said Name: name "$2"
 }}
 move {ADDRESS} {OTHER}
 followed {OTHER} late
