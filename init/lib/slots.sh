@@ -56,9 +56,13 @@ reboot_when_alone() {
     0 | *[!0-9]*) return 0 ;;
     esac
     log_line "[kubesolo-init] If nobody types here within $seconds s, the machine starts over."
+    # The shell asks its terminal where the cursor is; the screen's answer is no person's.
+    settled=16
+    [ "$seconds" -ge 32 ] || settled=$((seconds / 2))
+    sleep "$settled"
     # shellcheck disable=SC2086 # a list of paths
     before=$(stat -c %X $terminals 2>/dev/null)
-    sleep "$seconds"
+    sleep $((seconds - settled))
     # shellcheck disable=SC2086 # a list of paths
     [ "$(stat -c %X $terminals 2>/dev/null)" = "$before" ] || return 0
     log_line '[kubesolo-init] Nobody has typed: starting over.'

@@ -79,8 +79,14 @@ def test_an_emergency_shell_without_a_person_starts_over(node: FakeRoot) -> None
     assert node.called("reboot") == ["-f"]
 
 
-def test_whoever_types_stays(node: FakeRoot) -> None:
+def test_what_the_screen_answers_to_the_shell_is_no_person(node: FakeRoot) -> None:
     node.fake("sleep", 'echo 108 >"$ROOT/access-times"')
+    assert alone(node) == 120
+    assert node.called("reboot") == ["-f"]
+
+
+def test_whoever_types_stays(node: FakeRoot) -> None:
+    node.fake("sleep", 'read -r last <"$ROOT/access-times"; echo $((last + 8)) >"$ROOT/access-times"')
     alone(node)
     assert node.called("reboot") == []
 

@@ -211,6 +211,8 @@ def test_a_committed_slot_with_a_flipped_bit_falls_back_and_says_why(start: Star
         byte = stream.read(1)
         stream.seek(place)
         stream.write(bytes([byte[0] ^ 1]))
+    menu = disk.get("grub.cfg").replace(b" panic=10", b" panic=10 kubesolo.shell-seconds=40")
+    disk.put("grub.cfg", menu)
     machine = start(Hardware(data=disk.path), 1200)
     confirmed(machine, 900)
     assert slot_of(machine) == "B"
