@@ -101,8 +101,13 @@ check_file_system() {
     [ "$status" -ge 4 ] || return 0
     warn "the file system on $1 has damage that needs decisions: repairing with all of them yes"
     status=0
-    e2fsck -y "$1" >&2 || status=$?
-    [ "$status" -lt 4 ] || fail "the file system on $1 cannot be repaired (e2fsck status $status)"
+    # From a copy of the superblock it replays the journal, and gives up; the next one finds what that has written.
+    for _ in 1 2; do
+        status=0
+        e2fsck -y "$1" >&2 || status=$?
+        [ "$status" -ge 4 ] || return 0
+    done
+    fail "the file system on $1 cannot be repaired (e2fsck status $status)"
 }
 
 # A partition or disk that has grown gives its space to the file system, while it is mounted.

@@ -17,11 +17,15 @@ CONFIG_MAPS = "/registry/configmaps/default/"
 def check(disk: Path) -> int:
     """Check all of the file system in the node's way: what needs no decision, else all decisions yes.
 
-    The latter is for a superblock that was torn between its two sectors: there is a copy. Returns e2fsck's
-    status (e2fsck(8)): with 0 and 1 it can be mounted.
+    The latter is for a superblock that was torn between its two sectors: there is a copy, and a second try
+    when the journal had to be replayed from that. Returns e2fsck's status (e2fsck(8)): with 0 and 1 it can be
+    mounted.
     """
     status, _ = run("e2fsck", "-f", "-p", str(disk))
-    return status if status < 4 else run("e2fsck", "-f", "-y", str(disk))[0]
+    for _ in range(2):
+        if status >= 4:
+            status, _ = run("e2fsck", "-f", "-y", str(disk))
+    return status
 
 
 def space(disk: Path) -> tuple[int, int, int]:
