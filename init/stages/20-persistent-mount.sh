@@ -101,10 +101,12 @@ check_file_system() {
     [ "$status" -ge 4 ] || return 0
     warn "the file system on $1 has damage that needs decisions: repairing with all of them yes"
     status=0
-    # From a copy of the superblock it replays the journal, and gives up; the next one finds what that has written.
-    for _ in 1 2; do
+    # From a copy of the superblock it replays the journal, and gives up; the next one finds what that has written. By
+    # itself it looks at the first copy only; a cut while the file system grows may have torn that as well.
+    for copy in '' '' 98304 163840 229376 294912 ''; do
         status=0
-        e2fsck -y "$1" >&2 || status=$?
+        # shellcheck disable=SC2086 # two words or none
+        e2fsck -y ${copy:+-b $copy -B 4096} "$1" >&2 || status=$?
         [ "$status" -ge 4 ] || return 0
     done
     fail "the file system on $1 cannot be repaired (e2fsck status $status)"

@@ -22,9 +22,10 @@ def check(disk: Path) -> int:
     mounted.
     """
     status, _ = run("e2fsck", "-f", "-p", str(disk))
-    for _ in range(2):
+    for copy in ("", "", "98304", "163840", "229376", "294912", ""):
         if status >= 4:
-            status, _ = run("e2fsck", "-f", "-y", str(disk))
+            options = ["-b", copy, "-B", "4096"] if copy else []
+            status, _ = run("e2fsck", "-f", "-y", *options, str(disk))
     return status
 
 

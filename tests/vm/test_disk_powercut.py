@@ -62,6 +62,7 @@ def first_boot(start_shared: Start, stub_disk: Path, tmp_path_factory: pytest.Te
     return run
 
 
+@pytest.mark.long
 @counts
 def test_a_first_boot_that_is_cut_short_goes_on_by_itself(first_boot: Run, tmp_path: Path, cuts: int) -> None:
     replay = Replay(first_boot.base, first_boot.log, tmp_path / "durable")
