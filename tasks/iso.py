@@ -60,7 +60,8 @@ def medium(parts: BootSet, efi: Path, disk: Path, title: str) -> Tree:
     tree.add_file(BOOT.bios, loaders / ISOLINUX / "isolinux.bin")
     for module in ("ldlinux.c32", *isolinux.GREETER):
         tree.add_file(f"isolinux/{module}", loaders / ISOLINUX_MODULES / module)
-    tree.add_file("isolinux/isolinux.cfg", isolinux.isolinux_cfg(title))
+    tree.add_file("isolinux/isolinux.cfg", isolinux.greeting_cfg(title))
+    tree.add_file(isolinux.PROMPT, isolinux.prompt_cfg(title))
     tree.add_file(isolinux.GREETING, isolinux.greeting(title))
     return tree
 

@@ -3,23 +3,24 @@ import re
 import pytest
 
 from tasks.lib.boot.grubmenu import grub_cfg
-from tasks.lib.boot.isolinux import greeting, isolinux_cfg
+from tasks.lib.boot.isolinux import greeting, greeting_cfg, prompt_cfg
 from tasks.lib.boot.menu import ENTRIES, Entry
 
 LABELS = ["kubesolo", "kubesolo-debug", "kubesolo-shell", "kubesolo-nopersist", "kubesolo-install"]
 
 
 def test_both_loaders_offer_the_same_entries() -> None:
-    isolinux = re.findall(r"^LABEL (\S+)\n.*\n.*\n  APPEND (.*)$", isolinux_cfg("KubeSolo OS"), re.MULTILINE)
+    isolinux = re.findall(r"^LABEL (\S+)\n.*\n.*\n  APPEND (.*)$", prompt_cfg("KubeSolo OS"), re.MULTILINE)
     grub = re.findall(r"^function start_(\S+) \{\n  linux \S+ (.*)$", grub_cfg("KubeSolo OS"), re.MULTILINE)
     assert [(label.replace("-", "_"), parameters) for label, parameters in isolinux] == grub
     assert [label for label, _ in isolinux] == LABELS
 
 
 def test_the_first_entry_starts_by_itself_whatever_comes() -> None:
-    assert "DEFAULT menu\n" in isolinux_cfg("KubeSolo OS"), "which only shows what there is"
-    assert "TIMEOUT 30\n" in isolinux_cfg("KubeSolo OS")
-    assert "TOTALTIMEOUT 250\nONTIMEOUT kubesolo\n" in isolinux_cfg("KubeSolo OS")
+    assert "DEFAULT menu\n" in greeting_cfg("KubeSolo OS"), "which only shows what there is"
+    assert "TOTALTIMEOUT 10\nONTIMEOUT prompt\n" in greeting_cfg("KubeSolo OS")
+    prompt = prompt_cfg("KubeSolo OS")
+    assert "DEFAULT kubesolo\nPROMPT 1\nTIMEOUT 30\nTOTALTIMEOUT 250\n" in prompt
     grub = grub_cfg("KubeSolo OS")
     assert "set timeout=3\n" in grub
     # All countdowns but GRUB's own menu, which a person has asked for three times.

@@ -9,6 +9,7 @@ from typing import Literal
 
 import pytest
 
+from tasks.lib.boot.menu import ENTRIES
 from tasks.lib.errors import BuildError
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine
@@ -19,7 +20,7 @@ MENU_SECONDS = 60
 MACHINE_SECONDS = 500
 # The machine starts within 30 s, and the kernel needs a moment to say something.
 STARTED_SECONDS = 60
-LAST_OF_MENU = "kubesolo-install"
+LAST_OF_MENU = ENTRIES[-1].title
 KERNEL_SAYS = "[kubesolo-init]"
 
 pytestmark = pytest.mark.timeout(MACHINE_SECONDS + 30)
@@ -49,7 +50,7 @@ def test_line_noise_and_keys_do_not_hold_the_machine(
 ) -> None:
     hardware = Hardware(cdrom=stub_iso, firmware=firmware, memory=512)
     machine = at_menu(start, hardware)
-    for label in ("kubesolo", "kubesolo-debug", "kubesolo-shell", "kubesolo-nopersist", "kubesolo-install"):
+    for label in [entry.label for entry in ENTRIES]:
         assert f" {label} " in machine.serial.text().replace("\n", " \n ")
     machine.type_text("e")
     noise(machine, stretched(STARTED_SECONDS))

@@ -11,14 +11,30 @@ GREETER = ("cat.c32", "libcom32.c32")
 TOTAL_SECONDS = 25
 
 
-def isolinux_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
-    """isolinux.cfg (syslinux wiki, "Config"): a prompt at which a label and more parameters can be typed.
+PROMPT = "isolinux/prompt.cfg"
+# The greeting is read in no time; then the prompt comes.
+GREETED_SECONDS = 1
+
+
+def greeting_cfg(product: str) -> str:
+    """isolinux.cfg (syslinux wiki, "Config"): prints the greeting, and goes on with PROMPT.
+
+    The greeter starts isolinux anew, with this file and all its timers: at the prompt itself it must not be
+    the default, or each empty line would give the prompt its time anew.
+    """
+    end = GREETED_SECONDS * 10
+    lines = [f"# {product}", "SERIAL 0 115200 0", "DEFAULT menu", "TIMEOUT 1", f"TOTALTIMEOUT {end}"]
+    lines += ["ONTIMEOUT prompt", "", "LABEL menu", f"  COM32 {GREETER[0]}", f"  APPEND /{GREETING}"]
+    return "\n".join([*lines, "", "LABEL prompt", f"  CONFIG /{PROMPT}"]) + "\n"
+
+
+def prompt_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
+    """A prompt at which a label and more parameters can be typed; Enter alone starts the first entry.
 
     TIMEOUT ends with the first byte that comes, from a person or from the line; TOTALTIMEOUT does not.
     """
-    lines = [f"# {product}", "SERIAL 0 115200 0", "DEFAULT menu", f"TIMEOUT {TIMEOUT_SECONDS * 10}"]
-    lines += [f"TOTALTIMEOUT {TOTAL_SECONDS * 10}", f"ONTIMEOUT {entries[0].label}"]
-    lines += ["", "LABEL menu", f"  COM32 {GREETER[0]}", f"  APPEND /{GREETING}"]
+    lines = [f"# {product}", "SERIAL 0 115200 0", f"DEFAULT {entries[0].label}", "PROMPT 1"]
+    lines += [f"TIMEOUT {TIMEOUT_SECONDS * 10}", f"TOTALTIMEOUT {TOTAL_SECONDS * 10}"]
     for entry in entries:
         lines += [
             "",
