@@ -18,6 +18,7 @@ from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
 from tests.vm import web
 from tests.vm.conftest import Start
+from tests.vm.killer import killer
 from tests.vm.node import (
     API,
     READY,
@@ -27,7 +28,7 @@ from tests.vm.node import (
     wait_booted,
     wait_milestones,
 )
-from tests.vm.workload import POD_SECONDS, ask_node_port, deploy, run_script, wait_available
+from tests.vm.workload import POD_SECONDS, ask_node_port, deploy, run_script, wait_available, wait_ended
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 1800
@@ -148,8 +149,8 @@ def test_privileged_pod_can_not_write_to_the_root(deployed: Cluster) -> None:
 def test_containers_outlive_the_payload(machine: Machine, deployed: Cluster) -> None:
     """The payload is killed from a pod; the next one takes over what runs."""
     before = nginx_container(deployed)
-    killer = web.shell_pod("kills", "kill -9 $(pidof kubesolo)", privileged=True)
-    deployed.apply(killer)
+    kills = killer("kills", [0])
+    deployed.apply(kills)
     wait_milestones(machine, ("node-ready",), READY_SECONDS, times=2)
     assert web.PAGE in deployed.retry(
         lambda: ask_node_port(machine),
@@ -157,9 +158,9 @@ def test_containers_outlive_the_payload(machine: Machine, deployed: Cluster) -> 
         60,
         "nginx after the kill",
     )
+    wait_ended(deployed, kills, READY_SECONDS)
     wait_available(deployed)
     assert nginx_container(deployed) == before
-    deployed.delete(killer)
 
 
 def nginx_container(cluster: Cluster) -> tuple[str, str, int]:
