@@ -50,7 +50,8 @@ def config_maps(disk: Path, folder: Path) -> dict[str, list[int]]:
     Raises sqlite3.DatabaseError when the database is damaged.
     """
     database = folder / "state.db"
-    for suffix in ("", "-wal"):
+    # The journal is that of the file's first page, before there is a write-ahead log.
+    for suffix in ("", "-wal", "-journal"):
         Path(f"{database}{suffix}").unlink(missing_ok=True)
         run("debugfs", "-R", f"dump {DATABASE}{suffix} {database}{suffix}", str(disk))
     Path(f"{database}-shm").unlink(missing_ok=True)
