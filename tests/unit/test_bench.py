@@ -127,7 +127,9 @@ def test_cold_table_compares_with_the_larger_bound() -> None:
 
 def test_writes_are_read_from_what_go_prints() -> None:
     text = """goos: linux
-BenchmarkConfirmedWrites/together/FULL/1-2         \t     669\t   1861045 ns/op\t       537.3 writes/s
+BenchmarkConfirmedWrites/together/FULL/1-2         \ttime="1" level=info msg="Startup VACUUM"
+time="2" level=info msg="Closing database connections..."
+     669\t   1861045 ns/op\t       537.3 writes/s
 BenchmarkConfirmedWrites/together/FULL/32-2        \t     669\t   1861045 ns/op\t       709.0 writes/s
 BenchmarkConfirmedWrites/alone/NORMAL/1            \t     669\t    511045 ns/op\t      1954 writes/s
 PASS

@@ -20,7 +20,8 @@ WAYS = {
     "alone/FULL": "on the disk, each by itself",
     "alone/NORMAL": "kine's default: lost at a power cut",
 }
-ROW = re.compile(rf"^{BENCHMARK}/(\w+/\w+)/(\d+)(?:-\d+)?\s.*?([\d.]+) writes/s", re.MULTILINE)
+# What kine logs stands between a name and its figures.
+ROW = re.compile(rf"^{BENCHMARK}/(\w+/\w+)/(\d+)(?:-\d+)?\s.*?([\d.]+) writes/s", re.MULTILINE | re.DOTALL)
 
 
 def measure_writes(module: Path, program: Program, folder: Path) -> dict[str, dict[int, float]]:
@@ -44,6 +45,6 @@ def measure_writes(module: Path, program: Program, folder: Path) -> dict[str, di
 def describe_writes(found: dict[str, dict[int, float]]) -> str:
     """A table, one row a way."""
     writers = sorted(found["together/FULL"])
-    head = ["confirmed writes a second", *(f"{number} writers" for number in writers)]
+    head = ["confirmed writes a second", *(f"{number} at once" for number in writers)]
     rows = [[WAYS[way], *(f"{found[way][number]:.0f}" for number in writers)] for way in WAYS]
     return table(head, rows)
