@@ -24,13 +24,19 @@ class Entry:
     parameters: str
 
 
+def usual_entries(first: str) -> tuple[Entry, ...]:
+    """The ways to start that every medium has; first: the parameters that all of them begin with."""
+    quiet = f"{first} {SCREEN_LAST} quiet"
+    return (
+        Entry("kubesolo", "Start the node", quiet),
+        Entry("kubesolo-debug", "Start with every step traced", f"{first} {SERIAL_LAST} kubesolo.debug"),
+        Entry("kubesolo-shell", "Emergency shell", f"{first} {SCREEN_LAST} kubesolo.shell"),
+        Entry("kubesolo-nopersist", "Start in RAM, keep nothing", f"{quiet} kubesolo.nopersist"),
+    )
+
+
 ENTRIES = (
-    Entry("kubesolo", "Start the node", f"{DATA} {SCREEN_LAST} quiet"),
-    Entry("kubesolo-debug", "Start with every step traced", f"{DATA} {SERIAL_LAST} kubesolo.debug"),
-    Entry("kubesolo-shell", "Emergency shell", f"{DATA} {SCREEN_LAST} kubesolo.shell"),
-    Entry(
-        "kubesolo-nopersist", "Start in RAM, keep nothing", f"{DATA} {SCREEN_LAST} quiet kubesolo.nopersist"
-    ),
+    *usual_entries(DATA),
     Entry(
         "kubesolo-install",
         "Install to a disk; asks to which",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.lib.boot.grubmenu import grub_cfg
-from tasks.lib.boot.menu import DATA, SCREEN_LAST, SERIAL_LAST, Entry
+from tasks.lib.boot.menu import DATA, SCREEN_LAST, Entry, usual_entries
 from tasks.lib.paths import TOP
 
 SCRIPT = TOP / "boot" / "slots.cfg"
@@ -15,12 +15,7 @@ SECOND_STATE = {"good_slot": "A"}
 # power cut has torn is read from its second one (Linux, Documentation/admin-guide/kernel-parameters.txt).
 SLOT = f"{DATA} panic=10 gpt"
 ENTRIES = (
-    Entry("kubesolo", "Start the node", f"{SLOT} {SCREEN_LAST} quiet"),
-    Entry("kubesolo-debug", "Start with every step traced", f"{SLOT} {SERIAL_LAST} kubesolo.debug"),
-    Entry("kubesolo-shell", "Emergency shell", f"{SLOT} {SCREEN_LAST} kubesolo.shell"),
-    Entry(
-        "kubesolo-nopersist", "Start in RAM, keep nothing", f"{SLOT} {SCREEN_LAST} quiet kubesolo.nopersist"
-    ),
+    *usual_entries(SLOT),
     Entry("kubesolo-a", "Start slot A, whatever the counter says", f"{SLOT} {SCREEN_LAST} quiet"),
     Entry("kubesolo-b", "Start slot B, whatever the counter says", f"{SLOT} {SCREEN_LAST} quiet"),
 )
