@@ -140,6 +140,13 @@ is_portable() {
     return 1
 }
 
+# write_protected DEVICE: whether nothing can be written to it.
+write_protected() {
+    protected=0
+    read -r protected 2>/dev/null <"${ROOT:-}/sys/class/block/${1##*/}/ro" || :
+    [ "$protected" = 1 ]
+}
+
 # Sets PARTITION_NAME to the name that block device NAME has in a GUID partition table.
 read_partition_name() {
     PARTITION_NAME=

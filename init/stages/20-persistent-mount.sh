@@ -69,13 +69,6 @@ say_which() {
     warn "$# file systems match $KUBESOLO_DATA:$(printf ' /dev/%s' "$@"). Taking $FOUND, as at every boot with these; remove the others or choose with kubesolo.data="
 }
 
-# write_protected DEVICE: whether nothing can be written to it.
-write_protected() {
-    protected=0
-    read -r protected 2>/dev/null <"${ROOT:-}/sys/class/block/${1##*/}/ro" || :
-    [ "$protected" = 1 ]
-}
-
 # mounted_read_only: whether mount has taken read-only for an answer, as BusyBox does.
 mounted_read_only() {
     while read -r _ point _ options _; do

@@ -75,11 +75,9 @@ describe() {
 unfit() {
     WHY=
     read_size "$1"
-    protected=0
-    read -r protected 2>/dev/null <"${ROOT:-}/sys/class/block/$1/ro" || :
     if [ "$1" = "$MEDIUM_DISK" ]; then
         WHY="/dev/$1 is what this system was started from"
-    elif [ "$protected" = 1 ]; then
+    elif write_protected "$1"; then
         WHY="/dev/$1 is write-protected"
     elif [ "$KILOBYTES" -lt "$LEAST_KB" ]; then
         WHY="/dev/$1 has $(gigabytes "$KILOBYTES"), $(gigabytes $((LEAST_KB - KILOBYTES + 99999))) less than the system needs"

@@ -37,10 +37,7 @@ open_source() {
     [ -e "$SOURCE/boot/disk.tar" ] || fail 'this medium has no boot loaders for disks'
     tar -xf "$SOURCE/boot/disk.tar" -C "$WORK" || fail 'the boot loaders on the medium can not be read'
     TOTAL_KB=0
-    for file in "$SOURCE"/boot/vmlinuz "$SOURCE"/boot/kubesolo-os.gz "$SOURCE"/boot/*.squashfs; do
-        kilobytes=$((($(stat -c %s "$file") + 1023) / 1024))
-        TOTAL_KB=$((TOTAL_KB + kilobytes * 2))
-    done
+    slot_files count_twice
     DONE_KB=0
     read_uptime
     BEGAN=$NOW
@@ -87,15 +84,24 @@ show_progress() {
     to_consoles "  $((DONE_KB * 100 / TOTAL_KB)) % of $((TOTAL_KB / 1024)) MB, $((tenths / 10)).$((tenths % 10)) MB/s, $left s left"
 }
 
+# Sets KB to the size of a file.
+file_size() { KB=$((($(stat -c %s "$1") + 1023) / 1024)); }
+
+# For both slots.
+count_twice() {
+    file_size "$1"
+    TOTAL_KB=$((TOTAL_KB + KB * 2))
+}
+
 # copy_file FROM TO: in pieces that are on the disk before they count.
 copy_file() {
-    size=$((($(stat -c %s "$1") + 1023) / 1024))
+    file_size "$1"
     at=0
-    while [ $((at * CHUNK_KB)) -lt "$size" ]; do
+    while [ $((at * CHUNK_KB)) -lt "$KB" ]; do
         dd if="$1" of="$2" bs="${CHUNK_KB}k" skip=$at seek=$at count=1 conv=notrunc,fsync 2>/dev/null || return 1
         at=$((at + 1))
         written=$CHUNK_KB
-        [ $((at * CHUNK_KB)) -le "$size" ] || written=$((size - (at - 1) * CHUNK_KB))
+        [ $((at * CHUNK_KB)) -le "$KB" ] || written=$((KB - (at - 1) * CHUNK_KB))
         DONE_KB=$((DONE_KB + written))
         show_progress
     done
