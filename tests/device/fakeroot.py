@@ -104,6 +104,14 @@ class FakeRoot:
         path.write_text(text)
         return path
 
+    def be_well(self) -> None:
+        """It has an address and a healthy payload, for which this process stands; it is up for 110 s."""
+        self.write("run/kubesolo/address", "eth0 10.0.2.15\n")
+        for name in ("run-payload", "payload"):
+            self.write(f"run/kubesolo/{name}.pid", f"{os.getpid()}\n")
+        self.write("run/kubesolo/payload.health", "100 ok\n")
+        self.write("proc/uptime", "110.00 1.00\n")
+
     def program(self, name: str, text: str) -> Path:
         """An executable shell script under the root (run by the same BusyBox)."""
         path = self.write(name, f"#!{self.busybox} sh\n{text}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -25,13 +24,9 @@ def node(root: FakeRoot) -> FakeRoot:
         (root.path / f"sys/class/block/vda{number}").symlink_to(root.path / f"sys/devices/vda/vda{number}")
     (root.path / "sys/class/block/vda").symlink_to(root.path / "sys/devices/vda")
     root.write("run/kubesolo/medium", "disk vda3\n")
-    root.write("run/kubesolo/address", "eth0 10.0.2.15\n")
     root.write("run/kubesolo/data", "disk /dev/vda4\n")
-    root.write("run/kubesolo/run-payload.pid", f"{os.getpid()}\n")
-    root.write("run/kubesolo/payload.pid", f"{os.getpid()}\n")
-    root.write("run/kubesolo/payload.health", "100 ok\n")
     root.write("run/kubesolo/boot.log", "")
-    root.write("proc/uptime", "110.00 1.00\n")
+    root.be_well()
     environment(root, TRIAL)
     write(root, "grubenv.good", grubenv.render({"good_slot": "A"}))
     root.write("usr/lib/kubesolo-os/functions.sh", root.read("usr/lib/kubesolo-os/functions.sh") + DOZE)

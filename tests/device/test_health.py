@@ -17,13 +17,9 @@ def node(root: FakeRoot) -> FakeRoot:
     """A node on which all is well; this process stands for the payload."""
     root.write("usr/lib/os-release", 'PRETTY_NAME="KubeSolo OS 1"\n')
     root.write("run/kubesolo/etc/hostname", "node-1\n")
-    root.write("run/kubesolo/address", "eth0 10.0.2.15\n")
     root.write("run/kubesolo/data", "disk /dev/vda\n")
     root.write("run/kubesolo/milestones", "payload-exec 5.00\napiserver-listening 8.00\n")
-    root.write("run/kubesolo/run-payload.pid", f"{os.getpid()}\n")
-    root.write("run/kubesolo/payload.pid", f"{os.getpid()}\n")
-    root.write("run/kubesolo/payload.health", "100 ok\n")
-    root.write("proc/uptime", "110.00 1.00\n")
+    root.be_well()
     root.write("proc/mounts", "/dev/vda /mnt/data ext4 rw,noatime 0 0\n")
     return root
 
