@@ -10,7 +10,9 @@ LABELS = ["kubesolo", "kubesolo-debug", "kubesolo-shell", "kubesolo-nopersist", 
 
 
 def test_both_loaders_offer_the_same_entries() -> None:
-    isolinux = re.findall(r"^LABEL (\S+)\n.*\n.*\n  APPEND (.*)$", prompt_cfg("KubeSolo OS"), re.MULTILINE)
+    labels = re.compile(r"^LABEL (\S+)\n  KERNEL.*\n  INITRD.*\n  APPEND (.*)$", re.MULTILINE)
+    isolinux = labels.findall(prompt_cfg("KubeSolo OS"))
+    assert labels.findall(greeting_cfg("KubeSolo OS")) == isolinux, "for those who type at once"
     grub = re.findall(r"^function start_(\S+) \{\n  linux \S+ (.*)$", grub_cfg("KubeSolo OS"), re.MULTILINE)
     assert [(label.replace("-", "_"), parameters) for label, parameters in isolinux] == grub
     assert [label for label, _ in isolinux] == LABELS

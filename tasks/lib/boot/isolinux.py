@@ -16,16 +16,18 @@ PROMPT = "isolinux/prompt.cfg"
 GREETED_SECONDS = 1
 
 
-def greeting_cfg(product: str) -> str:
+def greeting_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
     """isolinux.cfg (syslinux wiki, "Config"): prints the greeting, and goes on with PROMPT.
 
     The greeter starts isolinux anew, with this file and all its timers: at the prompt itself it must not be
-    the default, or each empty line would give the prompt its time anew.
+    the default, or each empty line would give the prompt its time anew. Whoever types as soon as the greeting
+    is there is still with this file, so it knows the entries too.
     """
     end = GREETED_SECONDS * 10
     lines = [f"# {product}", "SERIAL 0 115200 0", "DEFAULT menu", "TIMEOUT 1", f"TOTALTIMEOUT {end}"]
     lines += ["ONTIMEOUT prompt", "", "LABEL menu", f"  COM32 {GREETER[0]}", f"  APPEND /{GREETING}"]
-    return "\n".join([*lines, "", "LABEL prompt", f"  CONFIG /{PROMPT}"]) + "\n"
+    lines += ["", "LABEL prompt", f"  CONFIG /{PROMPT}"]
+    return "\n".join([*lines, *labels(entries)]) + "\n"
 
 
 def prompt_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
@@ -35,15 +37,16 @@ def prompt_cfg(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
     """
     lines = [f"# {product}", "SERIAL 0 115200 0", f"DEFAULT {entries[0].label}", "PROMPT 1"]
     lines += [f"TIMEOUT {TIMEOUT_SECONDS * 10}", f"TOTALTIMEOUT {TOTAL_SECONDS * 10}"]
+    return "\n".join([*lines, *labels(entries)]) + "\n"
+
+
+def labels(entries: tuple[Entry, ...]) -> list[str]:
+    """The lines that define the entries, each after an empty one."""
+    lines = []
     for entry in entries:
-        lines += [
-            "",
-            f"LABEL {entry.label}",
-            f"  KERNEL {KERNEL}",
-            f"  INITRD {INITRAMFS}",
-            f"  APPEND {entry.parameters}",
-        ]
-    return "\n".join(lines) + "\n"
+        lines += ["", f"LABEL {entry.label}", f"  KERNEL {KERNEL}", f"  INITRD {INITRAMFS}"]
+        lines.append(f"  APPEND {entry.parameters}")
+    return lines
 
 
 def greeting(product: str, entries: tuple[Entry, ...] = ENTRIES) -> str:
