@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from tasks.lib.paths import TOP
@@ -60,6 +61,15 @@ def test_imports_of_the_library_point_down() -> None:
             if other > own and (domain, name) not in EXCEPTIONS:
                 wrong.append(f"{module} imports {name}")
     assert wrong == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Also within a domain, and in functions."""
+    graph = {}
+    for path in sorted((TOP / "tasks").rglob("*.py")):
+        module = ".".join(path.relative_to(TOP).with_suffix("").parts)
+        graph[module] = {name for name in imported(path) if name != "dodo"}
+    TopologicalSorter(graph).prepare()
 
 
 def test_nothing_outside_of_these_domains_is_in_the_library() -> None:

@@ -20,7 +20,7 @@ from tasks import (
 from tasks.lib.arch import AMD64, ARCHES, ARM64, arch
 from tasks.lib.config import load_config
 from tasks.lib.debian.lockfile import load_lock
-from tasks.lib.engine.artifact import Artifact
+from tasks.lib.engine.spec import Artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.kernel.lists import read_list
 from tasks.lib.paths import BUILD, OUTPUT, TOP

@@ -1,0 +1,75 @@
+"""What is in a product, as lines of text that can be reviewed: mode, owner and path, partitions, parts.
+
+Numbers that change with every kernel build are left out of paths.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from stat import filemode
+
+from libarchive.read import memory_reader
+
+from tasks.diskimage import SLOTS
+from tasks.lib.debian import tools
+from tasks.lib.process import run
+from tasks.lib.release.product import Product
+
+RELEASE = re.compile(r"lib/modules/\d[^/ ]*")
+
+
+def neutral(lines: list[str]) -> str:
+    """Sorted by path, with kernel releases replaced."""
+    return "".join(f"{RELEASE.sub('lib/modules/RELEASE', line)}\n" for line in lines)
+
+
+def squashfs(path: Path) -> str:
+    """Mode, owner and path of everything in a squashfs image (unsquashfs(1), -lln)."""
+    text = run([*tools.command("unsquashfs"), "-lln", path]).stdout.decode()
+    rows = re.findall(r"^(\S{10}) +(\d+/\d+) .*? \d\d:\d\d squashfs-root/(.+)$", text, re.MULTILINE)
+    return neutral([f"{mode} {owner} {name}" for mode, owner, name in sorted(rows, key=lambda row: row[2])])
+
+
+def archive(content: bytes) -> str:
+    """The same for what libarchive reads: ISO 9660 with Rock Ridge, cpio."""
+    rows = []
+    with memory_reader(content) as entries:
+        for entry in entries:
+            target = f" -> {entry.linkpath}" if entry.linkpath else ""
+            rows.append(
+                (entry.pathname, f"{filemode(entry.mode)} {entry.uid}/{entry.gid} {entry.pathname}{target}")
+            )
+    return neutral([line for _, line in sorted(rows)])
+
+
+def initramfs(whole: bytes, drivers: int) -> str:
+    """Both segments of an initramfs, of which the first has that many bytes; zeros lie between them."""
+    return archive(whole[:drivers]) + archive(whole[drivers:].lstrip(b"\0"))
+
+
+def disk(path: Path) -> str:
+    """The partition table, the files of the EFI system partition and of both slots."""
+    table = run([*tools.command("sgdisk"), "-p", path]).stdout.decode()
+    lines = []
+    for number, start, end, code, name in re.findall(
+        r"^ +(\d+) +(\d+) +(\d+) +\S+ \S+ +(\S+) +(\S+)$", table, re.MULTILINE
+    ):
+        lines.append(f"partition {number} {start}-{end} {code} {name}")
+        place = int(start) * 512
+        if code == "EF00":
+            listed = run([*tools.command("mdir"), "-b", "-/", "-i", f"{path}@@{place}", "::"]).stdout.decode()
+            lines += sorted(f"  {row.removeprefix('::/')}" for row in listed.splitlines())
+        elif int(number) in SLOTS:
+            where = f"{path}?offset={place}"
+            listed = run([*tools.command("debugfs"), "-R", "ls -p /", where]).stdout.decode()
+            rows = [row.split("/") for row in listed.splitlines() if row]
+            lines += sorted(f"  {row[2]} {row[3]}/{row[4]} {row[5]}" for row in rows if row[5])
+    return neutral(lines)
+
+
+def parts(product: Product) -> str:
+    """Kind, name and version of each row of the manifest."""
+    rows = json.loads(product.manifest.read_text())["parts"]
+    return "".join(sorted(f"{row['kind']} {row['name']} {row['version']}\n" for row in rows))
