@@ -12,7 +12,7 @@ from tasks.bootset import BootSet, boot_set
 from tasks.kernel import audit_table
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
-from tasks.lib.engine.artifact import relative
+from tasks.lib.engine.spec import relative
 from tasks.lib.formats import ext4, fat, gpt
 from tasks.lib.formats.gpt import Partition
 from tasks.lib.formats.hybrid import guid

@@ -14,7 +14,7 @@ from tasks.lib.boot import grub, grubmenu, isolinux, menu
 from tasks.lib.debian import tools
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
-from tasks.lib.engine.artifact import relative
+from tasks.lib.engine.spec import relative
 from tasks.lib.formats import fat, iso9660
 from tasks.lib.formats.hybrid import make_hybrid
 from tasks.lib.formats.tree import Tree

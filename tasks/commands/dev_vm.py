@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lib.boot.menu import DATA, SERIAL_LAST
-from tasks.lib.engine.command import Command, build
+from tasks.lib.engine.command import Command
+from tasks.lib.engine.main import build
 from tasks.lib.errors import BuildError
 from tasks.lib.release.product import choose, named
 from tasks.lib.vm.accel import EMULATION, Acceleration, acceleration

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tasks.lib.engine.artifact import definition_of
 from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.records import artifact_of
+from tasks.lib.engine.spec import definition_of
 from tasks.lib.engine.text import digest_text, seconds_text
 from tasks.lib.errors import BuildError
 

@@ -11,11 +11,11 @@ from typing import Any
 from doit.cmd_base import tasks_and_deps_iter
 from doit.control import TaskControl
 
-from tasks.lib.engine.artifact import relative
 from tasks.lib.engine.checkout_lock import cache_lock, checkout_lock
 from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.reporter import NORMAL, QUIET, VERBOSE, Reporter
 from tasks.lib.engine.runner import Interrupted, ParallelRunner
+from tasks.lib.engine.spec import relative
 from tasks.lib.engine.suggestions import unknown
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, cache_dir

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.engine.command import GraphCommand, build
+from tasks.lib.engine.command import GraphCommand
+from tasks.lib.engine.main import build
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.paths import TOP
 

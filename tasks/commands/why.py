@@ -8,9 +8,9 @@ from textwrap import fill
 from doit.control import TaskControl
 from doit.task import Task
 
-from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.records import Change, Status, artifact_of
+from tasks.lib.engine.spec import Artifact
 from tasks.lib.engine.text import digest_text
 from tasks.lib.errors import BuildError
 

@@ -1,40 +1,18 @@
-"""The description of a task: what it makes, from what, and with which recipe."""
+"""A task, declared: what it makes, from what, and with which recipe."""
 
 from __future__ import annotations
 
 import functools
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.engine.build import Build
+from tasks.lib.engine.execution import make
+from tasks.lib.engine.spec import Artifact, Recipe, definition_of, relative
 from tasks.lib.errors import BuildError
-from tasks.lib.paths import TOP
 
-Recipe = Callable[[Build], None]
 GROUPS = ("products", "parts", "sources", "tests")
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A task as the engine sees it; paths are relative to the checkout where they lie inside it."""
-
-    name: str
-    build: Recipe
-    targets: tuple[str, ...]
-    inputs: tuple[str, ...]
-    values: dict[str, Any]
-    tools: tuple[str, ...]
-    group: str
-
-
-def relative(path: str | Path) -> str:
-    """A path as records keep it: normalised, and relative to the checkout when it is inside."""
-    full = os.path.normpath(os.path.join(TOP, path))
-    return os.path.relpath(full, TOP) if full.startswith(f"{TOP}{os.sep}") else full
 
 
 def artifact(
@@ -86,22 +64,6 @@ def artifact(
     }
 
 
-def definition_of(build: Callable[..., object]) -> tuple[str, str, str]:
-    """Module, name and bound arguments (text) of a recipe.
-
-    Raises BuildError for a recipe whose source alone does not say what it does.
-    """
-    bound = ""
-    if isinstance(build, functools.partial):
-        bound = repr((build.args, sorted(build.keywords.items()))).replace(f"{TOP}{os.sep}", "")
-        build = build.func
-    name = getattr(build, "__qualname__", "?")
-    if "<" in name or "." in name or " at 0x" in bound:
-        raise BuildError(f"recipe {name} is not a module-level function with plain arguments",
-                         "use functools.partial instead of a closure")  # fmt: skip
-    return build.__module__, name, bound
-
-
 def _plain(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as they come back from the database, so that comparing needs no thought about tuples."""
     try:
@@ -115,6 +77,4 @@ def _plain(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run_plainly(spec: Artifact) -> None:
     """The action for a runner other than ours (`doit` used as a library): same atomic targets, no display."""
-    from tasks.lib.engine.execution import make
-
     make(spec, lambda message: None)

@@ -1,9 +1,8 @@
-"""Base classes of our commands: the task database, the graph, and building something first."""
+"""Base classes of our commands: the task database and the graph."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,15 @@ from doit.cmdparse import DefaultUpdate
 from doit.control import TaskControl
 from doit.task import Task
 
-from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.records import Records, artifact_of
+from tasks.lib.engine.spec import Artifact, relative
+from tasks.lib.engine.suggestions import unknown
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP
 
 DATABASE = BUILD / "tasks.db"
 
-__all__ = ["DATABASE", "Command", "GraphCommand", "build"]
+__all__ = ["DATABASE", "Command", "GraphCommand"]
 
 
 class GraphCommand(DoitCmdBase):
@@ -62,9 +62,6 @@ class GraphCommand(DoitCmdBase):
 
     def find(self, name: str) -> Task:
         """The task called `name` or making the target `name`; raises BuildError with a suggestion."""
-        from tasks.lib.engine.artifact import relative
-        from tasks.lib.engine.suggestions import unknown
-
         by_name = {task.name: task for task in self.task_list}
         by_target = {target: task for task in self.task_list for target in task.targets}
         found = by_name.get(name) or by_target.get(relative(name))
@@ -79,16 +76,3 @@ class GraphCommand(DoitCmdBase):
         if spec is None:
             raise BuildError(f"{task.name} is only a name for {', '.join(task.task_dep) or 'nothing'}")
         return task, spec
-
-
-def build(*names: str) -> None:
-    """Bring tasks up to date from within a command.
-
-    Raises BuildError when one fails; what failed has been shown already.
-    """
-    from tasks.lib.engine.main import Main
-
-    status = Main().run(["run", *names])
-    if status:
-        sys.stdout.flush()
-        raise BuildError(f"{', '.join(names)} could not be built")

@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks.lib import process
 from tasks.lib.engine import landlock
-from tasks.lib.engine.artifact import Artifact
+from tasks.lib.engine.spec import Artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP, cache_dir
 

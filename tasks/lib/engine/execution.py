@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.build import Build, Message
 from tasks.lib.engine.declared import only_declared
 from tasks.lib.engine.digests import TICK_NS, Digests, fingerprint
+from tasks.lib.engine.spec import Artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP
 

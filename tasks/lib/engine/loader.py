@@ -14,7 +14,7 @@ from doit.exceptions import InvalidDodoFile, InvalidTask
 from doit.loader import generate_tasks, load_doit_config
 from doit.task import Task
 
-from tasks.lib.engine.artifact import relative
+from tasks.lib.engine.spec import relative
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 

@@ -69,6 +69,17 @@ class Main(DoitMain):
         return int(command.parse_execute(arguments) or 0)
 
 
+def build(*names: str) -> None:
+    """Bring tasks up to date from within a command.
+
+    Raises BuildError when one fails; what failed has been shown already.
+    """
+    status = Main().run(["run", *names])
+    if status:
+        sys.stdout.flush()
+        raise BuildError(f"{', '.join(names)} could not be built")
+
+
 def permuted(command: Command, arguments: list[str]) -> list[str]:
     """The arguments with all options first, as doit stops at the first that is none.
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.lib.engine.artifact import definition_of
 from tasks.lib.engine.digests import Digests
 from tasks.lib.engine.source import EFFECTS, Summary, summarise
+from tasks.lib.engine.spec import definition_of
 from tasks.lib.errors import BuildError
 
 FORMAT = 3

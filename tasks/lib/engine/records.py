@@ -12,11 +12,11 @@ from typing import Any
 from doit.dependency import Dependency, DependencyStatus
 from doit.task import Task
 
-from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.checker import DigestChecker
 from tasks.lib.engine.database import Database
 from tasks.lib.engine.digests import Digests
 from tasks.lib.engine.recipes import Recipes
+from tasks.lib.engine.spec import Artifact
 from tasks.lib.errors import BuildError
 
 MAX_MEMBERS = 3000

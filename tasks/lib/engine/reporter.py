@@ -10,9 +10,9 @@ from doit.exceptions import BaseFail, UnmetDependency
 from doit.task import Task
 
 from tasks.lib.engine import worker
-from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.progress import Line
 from tasks.lib.engine.records import Change, artifact_of
+from tasks.lib.engine.spec import Artifact
 from tasks.lib.engine.text import seconds_text, size_text, whole_seconds
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP

@@ -18,10 +18,10 @@ from doit.runner import ERROR, Runner
 from doit.task import Task
 
 from tasks.lib.engine import worker
-from tasks.lib.engine.artifact import Artifact
 from tasks.lib.engine.execution import discard, explained
 from tasks.lib.engine.records import Records, artifact_of
 from tasks.lib.engine.reporter import Reporter
+from tasks.lib.engine.spec import Artifact
 from tasks.lib.engine.watcher import SET_CHILD_SUBREAPER, Watcher, end_group, prctl
 from tasks.lib.errors import BuildError
 

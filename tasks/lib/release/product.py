@@ -72,7 +72,7 @@ def choose(product: Product, given: str) -> Path:
 
     Raises BuildError when it is missing or can not be built.
     """
-    from tasks.lib.engine.command import build
+    from tasks.lib.engine.main import build
 
     if given:
         if not Path(given).is_file():
