@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,13 @@ from tasks.lib.paths import TOP, cache_dir
 # hold what tasks.lib.debian.drift replaced.
 LOCKED = ("versions.lock", "build/drift", "output/drift")
 CONFIGURATION = os.path.join(TOP, "versions.toml")
-EVENTS = ("open", "os.listdir", "os.scandir")
+EVENTS = {"open": "opened", "os.listdir": "listed", "os.scandir": "listed"}
+ASKED = "asked for"
 # What is made is no code, whatever it is called.
 NO_CODE = tuple(os.path.join(TOP, folder) + os.sep for folder in ("build", "output"))
+
+# What asks for a file without opening it, for which Python has no audit event.
+QUESTIONS = ("stat", "lstat", "access", "readlink")
 
 _allowed: list[tuple[str, tuple[str, ...]]] = []
 _installed: list[bool] = []
@@ -32,8 +36,9 @@ _installed: list[bool] = []
 def only_declared(spec: Artifact, outs: list[Path], scratch: Path) -> Iterator[None]:
     """Within this block, opening a file of the checkout that is not declared raises BuildError.
 
-    What this process opens is seen by an audit hook (PEP 578); its children are held by Landlock, where the
-    kernel has it.
+    So does asking whether it is there. What this process opens is seen by an audit hook (PEP 578), what it
+    asks by functions in the place of those of `os`; its children are held by Landlock, where the kernel has
+    it.
     """
     places = [os.path.join(TOP, path) for path in spec.inputs]
     places += [str(path) for path in (*(out.parent for out in outs), scratch)]
@@ -42,6 +47,8 @@ def only_declared(spec: Artifact, outs: list[Path], scratch: Path) -> Iterator[N
         places += [os.path.join(TOP, name) for name in LOCKED]
     if not _installed:
         sys.addaudithook(_check)
+        for name in QUESTIONS:
+            setattr(os, name, _checked(getattr(os, name)))
         _installed.append(True)
     with children_held(places):
         _allowed.append((spec.name, tuple(places)))
@@ -72,28 +79,44 @@ def children_held(places: list[str]) -> Iterator[None]:
 
 def _check(event: str, arguments: tuple[Any, ...]) -> None:
     """The audit hook; a hook can not be removed, so it does nothing outside of a recipe."""
-    if event not in EVENTS or not _allowed:
-        return
-    path = arguments[0]
+    if event in EVENTS and _allowed:
+        _refuse_undeclared(arguments[0], EVENTS[event])
+
+
+def _checked(question: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `os` that is refused the same; outside of a recipe it is what it was."""
+
+    @functools.wraps(question)
+    def ask(path: Any, *arguments: Any, **options: Any) -> Any:
+        if _allowed and options.get("dir_fd") is None:
+            _refuse_undeclared(os.fspath(path) if isinstance(path, os.PathLike) else path, ASKED)
+        return question(path, *arguments, **options)
+
+    return ask
+
+
+def _refuse_undeclared(path: object, verb: str) -> None:
+    """Raises BuildError when the path is one of the checkout which the running recipe does not declare."""
     if not isinstance(path, str | bytes) or not path:
         return
     full = os.path.normpath(os.path.join(os.getcwd(), os.fsdecode(path)))
     if not full.startswith(f"{TOP}{os.sep}"):
         return
     name, places = _allowed[0]
-    if any(full == place or full.startswith(place + os.sep) for place in places) or _is_code(event, full):
+    if any(full == place or full.startswith(place + os.sep) for place in places) or _is_code(verb, full):
+        return
+    if verb == ASKED and any(place.startswith(full + os.sep) for place in places):
         return
     if full == CONFIGURATION:
         raise BuildError(f"task {name} loads the configuration", "recipes get their values from the build")
-    verb = "opened" if event == "open" else "listed"
     raise BuildError(
         f"task {name} {verb} {os.path.relpath(full, TOP)}, which is not among its inputs",
         "name it in files=, trees= or targets=, or write to b.scratch",
     )
 
 
-def _is_code(event: str, full: str) -> bool:
+def _is_code(verb: str, full: str) -> bool:
     """Whether this is Python importing a module of the checkout; its source is part of the recipe."""
     if full.startswith(NO_CODE):
         return False
-    return event != "open" or full.endswith((".py", ".pyc")) or f"{os.sep}__pycache__{os.sep}" in full
+    return verb == "listed" or full.endswith((".py", ".pyc")) or f"{os.sep}__pycache__{os.sep}" in full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,20 @@ def test_undeclared_input_is_refused(built: Project) -> None:
     built.dodo(DODO.replace("    b.out", "    text += (TOP / 'secret').read_text()\n    b.out"))
     done = built.run("copy", status=2)
     assert "task copy opened secret, which is not among its inputs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "(TOP / 'secret').exists()", "os.path.exists(TOP / 'secret')", "(TOP / 'secret').is_symlink()",
+        "os.access(TOP / 'secret', os.R_OK)", "os.stat('secret')", "(TOP / 'missing').is_file()",
+    ],
+)  # fmt: skip
+def test_asking_for_an_undeclared_input_is_refused(built: Project, question: str) -> None:
+    built.write("secret", "x")
+    built.dodo(DODO.replace("    b.out", f"    text += str({question})\n    b.out"))
+    done = built.run("copy", status=2)
+    assert re.search(r"task copy asked for (secret|missing), which is not among its inputs", done.stdout)
 
 
 def test_the_configuration_is_not_for_recipes(built: Project) -> None:
