@@ -17,6 +17,7 @@ from tasks import (
     modules,
     parts,
     payload,
+    python,
     rootfs,
     sources,
     testimages,
@@ -34,7 +35,8 @@ TARGETS = (TARGET, STUB)
 PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in TARGETS)
 FLOW = (
     kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
-    rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks, diskimage.tasks,
+    python.tasks, rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks,
+    diskimage.tasks,
 )  # fmt: skip
 
 DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}
