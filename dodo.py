@@ -20,6 +20,7 @@ from tasks import (
     python,
     rootfs,
     sources,
+    ssh,
     testimages,
     userland,
 )  # fmt: skip
@@ -35,7 +36,7 @@ TARGETS = (TARGET, STUB)
 PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in TARGETS)
 FLOW = (
     kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
-    python.tasks, rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks,
+    python.tasks, ssh.tasks, rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks,
     diskimage.tasks,
 )  # fmt: skip
 
