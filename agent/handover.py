@@ -3,9 +3,9 @@
     GET /kubeconfig HTTP/1.1
     Authorization: Bearer <token>
 
-The server's certificate is the API server's, signed by the cluster's authority. Answers: 200 with the file; 401
-for another token or none; 429 while the last wrong one is less than a second ago; 410 when it was fetched; 404
-for anything else. After TRIES wrong tokens it closes.
+The server's certificate is the API server's, signed by the cluster's authority. Answers: 200 with the file;
+401 for another token or none; 429 while the last wrong one is less than a second ago; 410 when it was
+fetched; 404 for anything else. After TRIES wrong tokens it closes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import hmac
 import re
 import socket
 import ssl
+import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -24,6 +26,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+PORT = 8080
+WRONG_USAGE = 2
 SECONDS = 900.0
 TRIES = 20
 PAUSE = 1.0
@@ -145,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = PATIENCE
     protocol_version = "HTTP/1.0"
 
-    def do_GET(self) -> None:  # noqa: N802 (http.server's name)
+    def do_GET(self) -> None:
         """Hand over, or say why not."""
         offer = self.server.offer
         if self.path != "/kubeconfig":
@@ -178,8 +182,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wait_for_end()
 
     def wait_for_end(self) -> None:
-        """Only a client that closes its side in order has surely read what was sent; one that keeps it open for
-        long is taken to have. Raises OSError when it has gone before that."""
+        """Only a client that closes its side in order has surely read what was sent; one that keeps it open
+        for long is taken to have. Raises OSError when it has gone before that."""
         self.connection.shutdown(socket.SHUT_WR)
         with suppress(TimeoutError):
             self.connection.recv(1)
@@ -205,3 +209,26 @@ def serve(offer: Offer, certificate: Path, key: Path, port: int, seconds: float 
     if not ended:
         return "closed: nobody has fetched it in time"
     return "closed: too many wrong tokens" if offer.over else "closed: it was fetched"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve as the node's service does; prints what happens, returns the exit status."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=False))
+    if set(options) != {"--token-file", "--pki", "--server", "--used", "--say", "--how"}:
+        sys.stderr.write(
+            "usage: handover --token-file F --pki DIR --server URL --used F --say F --how TEXT\n"
+        )
+        return WRONG_USAGE
+    token = Path(options["--token-file"]).read_text().strip()
+    used, pki = Path(options["--used"]), Path(options["--pki"])
+    if was_used(token, used):
+        print("closed: this token has been used")
+        return 0
+    offer = Offer(token, pki / "admin" / "admin.kubeconfig", options["--server"], used)
+    Path(options["--say"]).write_text(f"{options['--how']}\n")
+    print(serve(offer, pki / "apiserver.crt", pki / "apiserver.key", PORT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

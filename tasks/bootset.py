@@ -14,8 +14,8 @@ from tasks.lib.target import Target
 class BootSet:
     """What starts a node.
 
-    images: the layers of the root by the names that the initramfs knows, lowest first, and what is mounted when
-    it is wanted; it knows their digests too, so that it stands for the whole set.
+    images: the layers of the root by the names that the initramfs knows, lowest first, and what is mounted
+    when it is wanted; it knows their digests too, so that it stands for the whole set.
     """
 
     kernel: Path

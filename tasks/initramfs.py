@@ -63,7 +63,7 @@ def build_drivers(modules: Path, arch: str, b: Build) -> None:
 
 
 def images(target: Target) -> dict[str, Path]:
-    """The images that it knows by their names on the media: the root's layers, lowest first, then what are none."""
+    """What it knows by their names on the media: the root's layers, lowest first, then others."""
     return {**rootfs.layers(target), ssh.image(target).name: ssh.image(target)}
 
 

@@ -165,7 +165,10 @@ make_result() {
     else
         set -- "$@" --file "$PLACE"
     fi
-    if "${PYTHON:-python3}" -I -S -m agent.apply "$@" >"$STATE/config.log" 2>&1 && [ -d "$STATE/config.new" ]; then
+    status=0
+    python3 -I -S -m agent.apply "$@" >"$STATE/config.log" 2>&1 || status=$?
+    # 1: something in it is wrong, and all else applies.
+    if [ "$status" -le 1 ] && [ -d "$STATE/config.new" ]; then
         copy_result "$STATE/config.new"
         keep_result
     else
