@@ -12,21 +12,22 @@ IPV6_MTU = 1280
 
 
 class Card:
-    """A card, or with `vlan` a VLAN on it; named, known by its MAC address, or the first with a link.
+    """A card, or with `vlan` a VLAN on it; `named` or known by its MAC address, else the first with a link.
 
     `addresses` have prefix lengths; `routes` are pairs of destination and router; `mtu` and `vlan` are 0 for
     none. `place` and `path` say where in the file it is described.
     """
 
     __slots__ = (
-        "addresses", "dns", "gateways", "interface", "ipv6", "mac", "mode", "mtu", "path", "place", "routes",
-        "search", "vlan",
+        "addresses", "dns", "gateways", "interface", "ipv6", "mac", "mode", "mtu", "named", "path", "place",
+        "routes", "search", "vlan",
     )  # fmt: skip
 
     def __init__(self, path: str, place: Place) -> None:
         self.path = path
         self.place = place
         self.mode = "dhcp"
+        self.named = True
         self.interface = ""
         self.mac = ""
         self.addresses: list[str] = []
@@ -83,7 +84,7 @@ def check_mode(card: Card, fields: Fields, problems: Problems) -> None:
     fourth = [address for address in card.interfaces() if address.version == 4]
     where = fields.where("addresses", "address")
     if card.mode == "dhcp" and fourth:
-        what = f"{fourth[0]} beside DHCP; use mode: static, or leave the address away"
+        what = f"{fourth[0]} and DHCP for IPv4 at once; keep one of them"
         problems.error(*where, what)
     if card.mode == "static" and not card.addresses and where[1] == fields.path:
         problems.error(fields.place, fields.path, "mode: static needs an address, such as 192.168.1.100/24")
@@ -108,19 +109,19 @@ def check_cards(cards: list[Card], problems: Problems) -> None:
     names: dict[tuple[str, str, int], Card] = {}
     addresses: dict[str, Card] = {}
     for card in cards:
-        if len(cards) > 1 and not (card.interface or card.mac):
+        if len(cards) > 1 and not card.named:
             problems.error(card.place, card.path, "has no 'interface'; of several cards, each must be named")
-        elif (known := (card.interface, card.mac, card.vlan)) in names:
+        elif (card.interface or card.mac) and (known := (card.interface, card.mac, card.vlan)) in names:
             first = names[known]
             problems.error(
                 card.place, card.path, f"is the same card as {first.path} in line {first.place[0]}"
             )
         else:
-            names[known] = card
+            names[card.interface, card.mac, card.vlan] = card
         for address in card.interfaces():
             if (other := addresses.setdefault(str(address.ip), card)) is not card:
                 problems.error(card.place, card.path, f"has the address {address.ip} of {other.path} too")
-    routers = [card for card in cards for gateway in card.gateways if ":" not in gateway]
+    routers = [card for card in cards if any(":" not in gateway for gateway in card.gateways)]
     if len(routers) > 1:
         what = f"is the second card with an IPv4 router, after {routers[0].path}; the first one's is used"
         problems.warn(routers[1].place, routers[1].path, what)

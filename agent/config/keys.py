@@ -23,7 +23,7 @@ SAN = Text(
     253,
 )
 EDGE = Text("letters, digits and signs without blanks", "[!#-&(-~]+", longest=4096, empty=True)
-SSH_KEYS = ListOf(Text(sshkeys.ALLOWED, check=sshkeys.check), 64)
+SSH_KEYS = ListOf(Text(sshkeys.ALLOWED, r"[^\x00-\x1f]+", sshkeys.check), 64)
 NTP_SERVER = Text(
     "a name or an address, such as pool.ntp.org; with another port, name:port",
     formats.SERVER,
@@ -118,7 +118,7 @@ KUBESOLO = Record(
     Key("full", Boolean(), "All controllers, and speed rather than memory.", default="false"),
     Key(
         "extra-flags",
-        Text("flags of the payload, such as --debug --full", "[^']*", longest=4096, empty=True),
+        Text("flags of the payload, such as --debug --full", r"[^'\x00-\x1f]*", longest=4096, empty=True),
         "The same flags as on a command line, separated by blanks or commas. For whoever has such a line "
         "already; a "
         "flag that the payload does not know is refused, as the payload would not start with it.",

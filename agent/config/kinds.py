@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from agent.config import tree
-from agent.config.problems import Problems, nearest, quoted
+from agent.config.problems import Problems, nearest, quoted, shown
 
 Schema = dict[str, object]
 Warn = Callable[[str], None]
@@ -57,7 +57,7 @@ def described(node: tree.Node, secret: bool = False) -> str:
     name = names.get(node.meaning(), "the text")
     if name == "empty" or secret:
         return name.replace("the ", "a ")
-    return f"{name} {quoted(node.text)}"
+    return f"{name} {quoted(node.text) if name == 'the text' else shown(node.text)}"
 
 
 class Boolean(Kind):
@@ -89,10 +89,10 @@ class Boolean(Kind):
 class Whole(Kind):
     """A whole number in a range."""
 
-    def __init__(self, least: int, most: int) -> None:
+    def __init__(self, least: int, most: int, allowed: str = "") -> None:
         self.least = least
         self.most = most
-        self.allowed = f"a whole number from {least} to {most}" if most != least else str(least)
+        self.allowed = allowed or f"a whole number from {least} to {most}"
 
     def read(self, node: tree.Node, path: str, problems: Problems, secret: bool = False) -> object:
         """An int."""
@@ -103,9 +103,7 @@ class Whole(Kind):
             return self.refuse(node, path, problems, what)
         digits = node.text.lstrip("+-")
         if not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
-            what = (
-                f"{quoted(node.text)} is octal for some programs and decimal for others: write a plain number"
-            )
+            what = f"{shown(node.text)} is not the same number for every program: write it in decimal"
             return self.refuse(node, path, problems, what)
         # int() itself refuses thousands of digits.
         value = int(node.text) if len(digits) < 16 else self.most + 1
@@ -142,14 +140,13 @@ class Text(Kind):
         text = node.text
         if self.empty and not text:
             return ""
-        what = f"{quoted(text)} is not" if not secret else "is not"
         if (letter := unwritable(text)) is not None:
             return self.refuse(node, path, problems, f"has a line end or control character ({letter})")
         if not self.shortest <= len(text) <= self.longest:
-            range_ = f"{self.shortest} to {self.longest}"
+            range_ = f"{self.shortest} to {self.longest}" if self.shortest < self.longest else self.longest
             return self.refuse(node, path, problems, f"has {len(text)} characters instead of {range_}")
         if self.pattern and not re.fullmatch(self.pattern, text):
-            return self.refuse(node, path, problems, what.removesuffix(" not") + " not allowed")
+            return self.refuse(node, path, problems, "is something else" if secret else f"is {quoted(text)}")
         if self.check is None:
             return text
         try:
@@ -187,9 +184,9 @@ class Choice(Kind):
         if isinstance(node, tree.Scalar) and node.meaning() == "text":
             if node.text in self.words:
                 return node.text
-            return self.refuse(
-                node, path, problems, f"{quoted(node.text)} is not known{nearest(node.text, self.words)}"
-            )
+            what = f"is {quoted(node.text)}; allowed: {self.allowed}{nearest(node.text, self.words)}"
+            problems.error(node.place, path, what)
+            return BAD
         return self.refuse(node, path, problems, f"is {described(node)}")
 
     def schema(self) -> Schema:

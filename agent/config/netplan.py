@@ -31,7 +31,8 @@ def read_cards(network: Fields, problems: Problems) -> list[Card]:
 
 def is_configured(fields: Fields) -> bool:
     """Whether a link is to get any address."""
-    return bool(fields.flag("dhcp4") or fields.flag("dhcp6") or fields.given("addresses"))
+    wanted = fields.flag("dhcp4") or fields.flag("dhcp6") or fields.given("addresses")
+    return bool(wanted or {"dhcp4", "dhcp6"} & fields.bad)
 
 
 def read_link(fields: Fields, problems: Problems) -> Card:
@@ -50,7 +51,7 @@ def read_link(fields: Fields, problems: Problems) -> Card:
     has_ipv6 = any(":" in address for address in card.addresses)
     listens = fields.flag("accept-ra") is not False or fields.flag("dhcp6") is True
     card.ipv6 = "auto" if listens else "static" if has_ipv6 else "off"
-    if card.mode == "static" and not card.addresses and fields.flag("dhcp6") is True:
+    if card.mode == "static" and not fields.given("addresses") and fields.flag("dhcp6") is True:
         what = "IPv6 alone is not enough for Kubernetes' own networks, which are IPv4: add dhcp4 or an "
         "IPv4 address"
         problems.error(fields.place_of("dhcp6"), join(fields.path, "dhcp6"), what)
@@ -85,7 +86,7 @@ def read_vlan(fields: Fields, network: Fields, problems: Problems) -> Card | Non
     if not ethernets.given(link):
         names = list(ethernets.values)
         what = (
-            f"'{link}' is no entry of ethernets{nearest(link, names)}; there is: {', '.join(names) or 'none'}"
+            f"'{link}' is no entry of ethernets; there is: {', '.join(names) or 'none'}{nearest(link, names)}"
         )
         problems.error(fields.place_of("link"), join(fields.path, "link"), what)
         return None

@@ -199,7 +199,7 @@ VLAN_LINK = Record(
 NAMES = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 VERSION = Key(
     "version",
-    Whole(2, 2),
+    Whole(2, 2, "2; version 1 is not supported"),
     "The version of netplan's form, which is 2; version 1 is not supported.",
     default="2",
 )

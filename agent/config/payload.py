@@ -48,7 +48,7 @@ def take_extra(kubesolo: Fields, kinds: Mapping[str, Kind], problems: Problems) 
         elif name not in (*SWITCHES, *VALUES, SANS, LOCAL):
             known = (*SWITCHES, *VALUES, SANS, LOCAL)
             what = (
-                f"the payload has no flag --{name}{nearest(name, known)}; known are: --{', --'.join(known)}"
+                f"the payload has no flag --{name}; known are: --{', --'.join(known)}{nearest(name, known)}"
             )
             problems.unknown(place, key, what)
         elif kubesolo.given(name) and name != SANS:

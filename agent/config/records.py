@@ -96,7 +96,7 @@ class Record(Kind):
         if name == "<<":
             return "merge keys are not supported; write the keys out"
         known = [key.name for key in self.keys.values() if not key.ignored]
-        return f"unknown key{nearest(name, known)}; known are: {', '.join(known)}"
+        return f"unknown key; known are: {', '.join(known)}{nearest(name, known)}"
 
     def compare_forms(self, fields: Fields, problems: Problems) -> None:
         """Complain about each key of a second form."""

@@ -28,6 +28,7 @@ def read_card(fields: Fields) -> Card:
     card.addresses = fields.texts("address")
     card.mode = fields.text("mode") or ("static" if fields.given("address") else "dhcp")
     name = fields.text("interface")
+    card.named = fields.given("interface")
     if re.fullmatch(MAC, name):
         card.mac = name
     else:
