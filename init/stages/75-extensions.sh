@@ -2,7 +2,6 @@
 # read-only with /usr/local. One that is missing or damaged is skipped and said; the node starts without it.
 
 . "${INIT:-${ROOT:-}/run/kubesolo-init}/lib/stage.sh"
-. "$SHARE/network.sh"
 
 LIST=$STATE/cloud-init/extensions
 LOWER=
@@ -25,6 +24,7 @@ add_extension() {
 
 # What the operator has put there goes before them.
 merge_extensions() {
+    . "$SHARE/network.sh"
     while read -r digest path; do
         add_extension "$digest" "$path"
     done <"$LIST"

@@ -71,7 +71,7 @@ list_labels() {
         esac
     done
     [ $# -gt 0 ] || return 0
-    LABELS=$(blkid "$@" 2>/dev/null | sed -n 's/^\([^:]*\):.* LABEL="\([^"]*\)".*/\1 \2/p')
+    LABELS=$(blkid -c /dev/null -s LABEL "$@" 2>/dev/null | sed -n 's/^\([^:]*\):.* LABEL="\([^"]*\)".*/\1 \2/p')
 }
 
 # take_medium LABEL: copies the files of MEDIUM_PATH, so that it can be pulled.
