@@ -121,7 +121,15 @@ def check_cards(cards: list[Card], problems: Problems) -> None:
         for address in card.interfaces():
             if (other := addresses.setdefault(str(address.ip), card)) is not card:
                 problems.error(card.place, card.path, f"has the address {address.ip} of {other.path} too")
+    if cards and all(card.mode == "static" and card.addresses and not has_ipv4(card) for card in cards):
+        what = "no card has an IPv4 address; pods and services have IPv4 addresses only"
+        problems.warn(cards[0].place, cards[0].path, what)
     routers = [card for card in cards if any(":" not in gateway for gateway in card.gateways)]
     if len(routers) > 1:
         what = f"is the second card with an IPv4 router, after {routers[0].path}; the first one's is used"
         problems.warn(routers[1].place, routers[1].path, what)
+
+
+def has_ipv4(card: Card) -> bool:
+    """Whether a card has an IPv4 address of its own."""
+    return any(address.version == 4 for address in card.interfaces())

@@ -31,8 +31,10 @@ NTP_SERVER = Text(
     253,
 )
 EDGE_ID = 'The ID of this node in Portainer; `""` is none.'
-EDGE_KEY = "The key that Portainer gives for the node. A secret: it goes by a file that only root reads, "
-"never by a command line."
+EDGE_KEY = (
+    "The key that Portainer gives for the node. A secret: it goes by a file that only root reads, "
+    "never by a command line."
+)
 EDGE_ASYNC = "Whether Portainer's agent works in asynchronous mode."
 
 KUBESOLO = Record(

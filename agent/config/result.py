@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from agent.config.model import SECTIONS, Config
-from agent.config.problems import Problem, errors, lines, warnings
+from agent.config.problems import SHOWN, Problem, errors, lines, warnings
 from agent.config.render import FILES, OPEN, PROBLEMS, REPORT, File, render
 from agent.config.source import Reading
 
@@ -85,12 +85,15 @@ def kept_sections(files: Mapping[str, File]) -> list[str]:
 
 
 def report(problems: list[Problem], sources: list[Source], sections: Mapping[str, list[str]]) -> bytes:
-    """What happened, for programs."""
+    """What happened, for programs; of many errors or warnings, the first 50 and how many more there are."""
+    wrong, doubtful = errors(problems), warnings(problems)
     record = {
         "format": FORMAT,
         "sources": [source.record() for source in sources],
         "sections": dict(sections),
-        "errors": [problem.record() for problem in errors(problems)],
-        "warnings": [problem.record() for problem in warnings(problems)],
+        "errors": [problem.record() for problem in wrong[:SHOWN]],
+        "warnings": [problem.record() for problem in doubtful[:SHOWN]],
+        "more_errors": len(wrong[SHOWN:]),
+        "more_warnings": len(doubtful[SHOWN:]),
     }
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
