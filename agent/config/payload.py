@@ -14,8 +14,11 @@ from agent.config.tree import Scalar, Sequence
 SWITCHES = ("debug", "pprof-server", "load-balancer", "disable-ipv6", "db-wal-repair", "full")
 VALUES = ("path", "local-storage-shared-path", "pod-cidr", "service-cidr")
 LOCAL = "local-storage"
+# Where the data partition's folder of the payload is mounted.
+STATE = "/var/lib/kubesolo"
 SANS = "apiserver-extra-sans"
 EDGE = ("edge-id", "edge-key", "edge-async")
+EDGE_ID, EDGE_KEY = "KUBESOLO_PORTAINER_EDGE_ID", "KUBESOLO_PORTAINER_EDGE_KEY"
 OF_EDGE = tuple(f"portainer-{name}" for name in EDGE)
 DEFAULT_PODS = "10.42.0.0/16"
 DEFAULT_SERVICES = "10.43.0.0/16"
@@ -32,6 +35,10 @@ def read_flags(kubesolo: Fields, kinds: Mapping[str, Kind], problems: Problems) 
         flags.append(f"--{LOCAL}" if local else f"--{LOCAL}=false")
     flags += [f"--{name}" for name in SWITCHES if kubesolo.flag(name)]
     check_networks(kubesolo, problems)
+    if kubesolo.text("path") not in ("", STATE):
+        problems.warn(
+            *kubesolo.where("path", "extra-flags"), f"the node's own tools look for the state in {STATE}"
+        )
     return flags
 
 
@@ -137,4 +144,16 @@ def read_edge(kubesolo: Fields, portainer: Fields, problems: Problems) -> dict[s
             problems.error(kubesolo.place_of(other), join(kubesolo.path, other), what)
         if text := texts[0] or texts[1]:
             found[variable] = text
+    check_edge(found, kubesolo, portainer, problems)
     return found
+
+
+def check_edge(found: Mapping[str, str], kubesolo: Fields, portainer: Fields, problems: Problems) -> None:
+    """Portainer's agent needs both, ID and key."""
+    pair = [name in found for name in (EDGE_ID, EDGE_KEY)]
+    wrong = (kubesolo.bad | portainer.bad) & {*EDGE, *OF_EDGE}
+    if any(pair) and not all(pair) and not wrong:
+        where = portainer.where("edge-id", "edge-key")
+        if where[1] == portainer.path:
+            where = kubesolo.where("portainer-edge-id", "portainer-edge-key")
+        problems.warn(*where, f"is of no use without the {'key' if pair[0] else 'ID'}")

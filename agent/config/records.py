@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from agent.config import tree
 from agent.config.fields import Fields
 from agent.config.kinds import BAD, Kind, Schema, described
-from agent.config.problems import Problems, join, nearest
+from agent.config.problems import SHOWN, Problems, join, nearest
 
 
 class Key:
@@ -78,7 +78,7 @@ class Record(Kind):
         if key is None:
             if self.open:
                 return
-            problems.unknown(name.place, where, self.unknown(name.text))
+            problems.unknown(name.place, where, self.unknown(name.text, len(problems.found) < SHOWN))
         elif key.ignored:
             problems.warn(name.place, where, f"is ignored: {key.ignored}")
         elif not (isinstance(value, tree.Scalar) and value.meaning() == "null"):
@@ -89,14 +89,14 @@ class Record(Kind):
             else:
                 fields.put(target, found, name.place)
 
-    def unknown(self, name: str) -> str:
-        """What is said of a key that is not known."""
+    def unknown(self, name: str, suggest: bool) -> str:
+        """What is said of a key that is not known; to `suggest` takes its time."""
         if name in self.foreign:
             return self.foreign[name]
         if name == "<<":
             return "merge keys are not supported; write the keys out"
         known = [key.name for key in self.keys.values() if not key.ignored]
-        return f"unknown key; known are: {', '.join(known)}{nearest(name, known)}"
+        return f"unknown key; known are: {', '.join(known)}{nearest(name, known) if suggest else ''}"
 
     def compare_forms(self, fields: Fields, problems: Problems) -> None:
         """Complain about each key of a second form."""

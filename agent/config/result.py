@@ -73,7 +73,10 @@ def decide(readings: list[Reading], sources: list[Source], last_good: Mapping[st
         held = [section for section in kept_sections(kept) if section in config.broken]
         left_out = [section for section in SECTIONS if section in config.broken and section not in held]
         states = {"applied": config.applied, "kept": held, "left_out": left_out}
-    files[PROBLEMS] = ("".join(f"{line}\n" for line in lines(problems)).encode(), OPEN)
+    files[PROBLEMS] = (
+        "".join(f"{line}\n" for line in lines(problems)).encode(errors="backslashreplace"),
+        OPEN,
+    )
     files[REPORT] = (report(problems, sources, states), OPEN)
     return files
 
