@@ -55,7 +55,7 @@ def build(root: Fields, problems: Problems, network_problems: Problems | None = 
         config.cards = read_network(network, network_problems or problems)
     read_payload(config, root, problems)
     read_access(config, root, problems)
-    read_services(config, root)
+    read_services(config, root, problems)
     check_ranges(config, root, problems)
     found = [*problems.found, *(network_problems.found if network_problems else ())]
     config.broken = {section_of(problem.key) for problem in found if problem.severity == ERROR}
@@ -105,7 +105,7 @@ def read_access(config: Config, root: Fields, problems: Problems) -> None:
         config.token = token
 
 
-def read_services(config: Config, root: Fields) -> None:
+def read_services(config: Config, root: Fields, problems: Problems) -> None:
     """Sections ntp, airgap and extensions."""
     ntp = root.fields("ntp")
     if ntp.flag("enabled") is False:
@@ -119,7 +119,10 @@ def read_services(config: Config, root: Fields) -> None:
             "AIRGAP_IMAGES_DIR": airgap.text("images_dir") or IMAGES,
         }
     for extension in root.rows("extensions"):
-        config.extensions.append((extension.text("sha256"), f"{EXTENSIONS}/{extension.text('file')}"))
+        path = f"{EXTENSIONS}/{extension.text('file')}"
+        if extension.text("file") and any(path == other for _, other in config.extensions):
+            problems.error(*extension.where("file"), "is there twice; keep one")
+        config.extensions.append((extension.text("sha256"), path))
 
 
 def check_ranges(config: Config, root: Fields, problems: Problems) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from agent.config import source, tree
 from agent.config.encoding import decode
+from agent.config.keys import ROOT
+from agent.config.problems import Problems
+from agent.config.records import Record
 from agent.config.render import render
 from tasks import configdocs
 from tasks.lib.paths import TOP
@@ -61,13 +66,16 @@ def test_what_is_published_is_current(path: Path) -> None:
     assert path.read_text() == configdocs.files()[path]
 
 
+def test_patterns_are_of_the_syntax_that_editors_have() -> None:
+    """ECMA-262 with its flag u, which editors use, knows no escapes of letters and signs that need none."""
+    patterns = re.findall(r'"pattern": (".*")', configdocs.SCHEMA.read_text())
+    assert len(patterns) > 20
+    for pattern in map(json.loads, patterns):
+        assert set(re.findall(r"\\(.)", pattern)) <= {".", "*", "x"}, pattern
+
+
 def test_every_key_has_an_example_or_default_that_is_right() -> None:
     """What documentation and editors show of each key must be allowed."""
-    import json
-
-    from agent.config.keys import ROOT
-    from agent.config.problems import Problems
-    from agent.config.records import Record
 
     def check(record: Record) -> None:
         for key in record.keys.values():
