@@ -29,7 +29,8 @@ class Config:
         self.hostname = ""
         self.cards: list[Card] | None = None
         self.flags: list[str] = []
-        self.edge: dict[str, str] = {}
+        self.kubesolo_edge: dict[str, str] = {}
+        self.portainer_edge: dict[str, str] = {}
         self.keys: list[str] | None = None
         self.servers: list[str] | None = None
         self.images: dict[str, str] | None = None
@@ -80,7 +81,10 @@ def read_payload(config: Config, root: Fields, problems: Problems) -> None:
     kubesolo = root.fields("kubesolo")
     kinds = {name: key.kind for name, key in KUBESOLO.keys.items()}
     config.flags = payload.read_flags(kubesolo, kinds, problems)
-    config.edge = payload.read_edge(kubesolo, root.fields("portainer"), problems)
+    portainer = root.fields("portainer")
+    config.kubesolo_edge = payload.read_edge(kubesolo, payload.OF_EDGE)
+    config.portainer_edge = payload.read_edge(portainer, payload.EDGE)
+    payload.check_edge(kubesolo, portainer, problems)
 
 
 def read_access(config: Config, root: Fields, problems: Problems) -> None:

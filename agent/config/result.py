@@ -7,19 +7,21 @@ from collections.abc import Mapping
 
 from agent.config.model import SECTIONS, Config
 from agent.config.problems import SHOWN, Problem, errors, lines, warnings
-from agent.config.render import FILES, OPEN, PROBLEMS, REPORT, File, render
+from agent.config.render import FILES, OPEN, PROBLEMS, REPORT, File, broken_files, render
 from agent.config.source import Reading
 
 FORMAT = 1
+# Sections, and what of a Config is theirs.
 ATTRIBUTES = {
-    "hostname": "hostname",
-    "network": "cards",
-    "kubesolo": "flags",
-    "ssh": "keys",
-    "ntp": "servers",
-    "airgap": "images",
-    "extensions": "extensions",
-    "kubeconfig": "token",
+    "hostname": ("hostname",),
+    "network": ("cards",),
+    "kubesolo": ("flags", "kubesolo_edge"),
+    "portainer": ("portainer_edge",),
+    "ssh": ("keys",),
+    "ntp": ("servers",),
+    "airgap": ("images",),
+    "extensions": ("extensions",),
+    "kubeconfig": ("token",),
 }
 
 
@@ -40,14 +42,12 @@ def merge(configs: list[Config]) -> Config:
     """The sections of several sources: each from the first source that has it, be it right or wrong."""
     merged = Config()
     for config in configs:
-        if {"kubesolo", "portainer"} & config.given and not {"kubesolo", "portainer"} & merged.given:
-            merged.edge = config.edge
         for section in SECTIONS:
             if section in config.given - merged.given:
                 merged.given.add(section)
                 if section in config.broken:
                     merged.broken.add(section)
-                if name := ATTRIBUTES.get(section):
+                for name in ATTRIBUTES[section]:
                     setattr(merged, name, getattr(config, name))
     return merged
 
@@ -68,7 +68,8 @@ def decide(readings: list[Reading], sources: list[Source], last_good: Mapping[st
         states = {"applied": [], "kept": kept_sections(last_good), "left_out": config.applied}
     else:
         files.update(render(config))
-        kept = {name: file for name, file in last_good.items() if config.broken & set(FILES[name])}
+        broken = broken_files(config)
+        kept = {name: file for name, file in last_good.items() if name in broken}
         files.update(kept)
         held = [section for section in kept_sections(kept) if section in config.broken]
         left_out = [section for section in SECTIONS if section in config.broken and section not in held]

@@ -129,6 +129,24 @@ def test_of_each_section_the_first_source_counts(out: Path, tmp_path: Path) -> N
     }  # fmt: skip
 
 
+def test_portainers_keys_do_not_hang_on_the_other_flags(out: Path, tmp_path: Path) -> None:
+    good = tmp_path / "last-good"
+    flags = "kubesolo: {debug: true}\n"
+    run(
+        good,
+        "--file",
+        write(tmp_path / "f", f"#cloud-config\n{flags}portainer: {{edge-id: a, edge-key: b}}\n"),
+    )
+    text = "#cloud-config\nkubesolo: {debug: maybe}\nportainer: {edge-id: c, edge-key: d}\n"
+    assert run(out, "--last-good", good, "--file", write(tmp_path / "f", text)) == 3
+    variables = "KUBESOLO_PORTAINER_EDGE_ID=c\nKUBESOLO_PORTAINER_EDGE_KEY=d\n"
+    assert content(out) == {"flags": "--debug\n", "payload.env": variables}
+    assert sections(out) == {"applied": ["portainer"], "kept": ["kubesolo"], "left_out": []}
+    first = write(tmp_path / "first", f"#cloud-config\n{flags}")
+    assert run(out, "--file", first, "--file", tmp_path / "f") == 3
+    assert content(out) == {"flags": "--debug\n", "payload.env": variables}
+
+
 def test_a_medium_beside_a_file(out: Path, tmp_path: Path) -> None:
     user = write(tmp_path / "user-data", "#cloud-config\nntp: {servers: [b]}\n")
     meta = write(tmp_path / "meta-data", "local-hostname: of-meta\n")
