@@ -11,6 +11,9 @@ from agent.config.fields import Fields
 from agent.config.kinds import BAD, Kind, Schema, described
 from agent.config.problems import SHOWN, Problems, join, nearest
 
+# No token or key is shorter.
+SECRET_LENGTH = 16
+
 
 class Key:
     """A key of a record: what it is for, in words for the documentation and for editors.
@@ -53,11 +56,11 @@ class Record(Kind):
     def read(self, node: tree.Node, path: str, problems: Problems, secret: bool = False) -> object:
         """Fields, with those keys that are right."""
         if not isinstance(node, tree.Mapping):
-            return self.refuse(node, path, problems, f"is {described(node, secret)}")
+            return self.refuse(node, path, problems, f"is {described(node, True)}")
         fields = Fields(node.place, path)
         seen: dict[str, int] = {}
         for name, value in node.entries:
-            where = join(path, name.text)
+            where = self.path_of(path, name.text)
             if name.text in seen:
                 what = f"is there twice, in line {seen[name.text]} and in line {name.place[0]}; keep one"
                 problems.error(name.place, where, what)
@@ -73,7 +76,7 @@ class Record(Kind):
 
     def read_entry(self, fields: Fields, name: tree.Scalar, value: tree.Node, problems: Problems) -> None:
         """One key with its value."""
-        where = join(fields.path, name.text)
+        where = self.path_of(fields.path, name.text)
         key = self.keys.get(name.text)
         if key is None:
             if self.open:
@@ -88,6 +91,14 @@ class Record(Kind):
                 fields.spoil(target, name.place)
             else:
                 fields.put(target, found, name.place)
+
+    def path_of(self, path: str, name: str) -> str:
+        """The path of a key; without its name where that may be a secret that stands in a wrong place."""
+        secretive = any(key.secret for key in self.keys.values())
+        known = name in self.foreign or len(name) < SECRET_LENGTH or nearest(name, self.keys)
+        if secretive and not known:
+            return f"{path}.?" if path else "?"
+        return join(path, name)
 
     def unknown(self, name: str, suggest: bool) -> str:
         """What is said of a key that is not known; to `suggest` takes its time."""
@@ -170,7 +181,7 @@ class Table(Kind):
     def read(self, node: tree.Node, path: str, problems: Problems, secret: bool = False) -> object:
         """Fields of Fields."""
         if not isinstance(node, tree.Mapping):
-            return self.refuse(node, path, problems, f"is {described(node)}")
+            return self.refuse(node, path, problems, f"is {described(node, True)}")
         fields = Fields(node.place, path)
         if len(node.entries) > self.most:
             return self.refuse(node, path, problems, f"has {len(node.entries)} entries")
