@@ -18,7 +18,7 @@ PARTS = (
     *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "paths", "process")),
     "requirements.lock",
 )
-ELSEWHERE = ("dev_vm", "doctor", "kubeconfig", "lock", "bench", "test", "test_all", "usb")
+ELSEWHERE = ("dev_vm", "docs", "doctor", "kubeconfig", "lock", "bench", "test", "test_all", "usb", "validate")
 HEAD = """\
 import os, sys, time
 from functools import partial
