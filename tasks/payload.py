@@ -32,7 +32,7 @@ KUBESOLO = Program(
     patches=PATCHES,
     tags=("providerless", "no_btrfs", "no_zfs", "no_devmapper", "no_aufs", "grpcnotrace", "nri_no_wasm"),
     variables=(
-        (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}"),
+        (f"{VERSION_PACKAGE}.gitVersion", f"v{KUBERNETES}{SUFFIX}"),
         (f"{VERSION_PACKAGE}.gitMajor", KUBERNETES.split(".")[0]),
         (f"{VERSION_PACKAGE}.gitMinor", KUBERNETES.split(".")[1]),
         (f"{VERSION_PACKAGE}.gitTreeState", "clean"),

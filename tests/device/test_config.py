@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from tests.device.fakeroot import FakeRoot
@@ -101,6 +103,51 @@ def test_a_file_that_a_parameter_names_and_that_is_not_there_is_said(root: FakeR
     root.write("mnt/data/other.yaml", "hostname: other\n")
     boot_again(root)
     assert root.read(f"{RESULT}/hostname") == "other\n"
+
+
+WGET = """
+wget() {
+    echo "wget $*" >>"$ROOT/calls"
+    for url; do :; done
+    cat "$ROOT/served/${url##*/}" 2>/dev/null
+}
+"""
+
+
+def serve(root: FakeRoot, text: str, digest: str = "") -> str:
+    """A file on a server; returns its address with the digest."""
+    root.write("served/c.yaml", text)
+    root.write("fakes/wget", WGET)
+    root.program("usr/lib/kubesolo-os/keep", ":\n")
+    address = f"http://10.0.0.1/c.yaml#sha256={digest or hashlib.sha256(text.encode()).hexdigest()}"
+    root.write("run/kubesolo/settings", f"KUBESOLO_CLOUDINIT='{address}'\n")
+    return address
+
+
+def test_a_file_from_a_server_is_fetched_once_for_each_digest(root: FakeRoot) -> None:
+    serve(root, "hostname: served\n")
+    done(root, "45-cloud-init")
+    assert root.read(f"{RESULT}/hostname") == "served\n"
+    boot_again(root)
+    assert root.read(f"{RESULT}/hostname") == "served\n"
+    assert len(root.called("wget")) == 1
+
+
+def test_another_file_than_that_of_the_digest_is_refused(root: FakeRoot) -> None:
+    serve(root, "hostname: served\n", "0" * 64)
+    assert "is not the file of #sha256=" in done(root, "45-cloud-init")
+    assert not (root.path / RESULT / "hostname").exists()
+
+
+def test_a_server_that_does_not_answer_is_no_end(root: FakeRoot) -> None:
+    serve(root, "")
+    assert "http://10.0.0.1/c.yaml can not be fetched" in done(root, "45-cloud-init")
+
+
+def test_an_address_without_a_digest_is_refused(root: FakeRoot) -> None:
+    serve(root, "x", "123")
+    assert "needs the file's digest" in done(root, "45-cloud-init")
+    assert root.called("wget") == []
 
 
 MEDIUM = """

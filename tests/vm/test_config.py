@@ -15,6 +15,7 @@ from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import fat
 from tasks.lib.formats.tree import Tree
+from tasks.lib.paths import TOP
 from tasks.lib.process import run
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
@@ -205,3 +206,39 @@ def test_the_node_is_reached_as_configured(
                 "dbclient", "-y", "-y", "-i", another, "-p", str(machine.port(22)), "root@127.0.0.1", "true"
             )
         )
+
+
+EXAMPLES = TOP / "docs" / "examples"
+# Of each: the name, an address, and what the node has made of it; the second card has the MAC of the test's.
+SHOWN = {
+    "airgapped": ("plant-7-line-3", "10.7.3.10/24", "--pod-cidr=172.20.0.0/16"),
+    "dhcp": ("edge-node-01", "10.0.2.15/24", "edge-node-01.example.com"),
+    "portainer-edge": ("kiosk-17", "10.0.2.15/24", ""),
+    "ssh": ("lab-node", "10.0.2.15/24", "SSH: keys of the configuration may log in"),
+    "static-ip": ("edge-node-02", "192.168.1.100/24", ""),
+    "two-cards": ("cell-gateway", "172.16.40.1/24", "172.16.40.1"),
+    "vlan": ("gateway-03", "10.110.0.5/24", ""),
+}
+ALWAYS = ("static-ip",)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in SHOWN]
+)
+def test_an_example_does_what_it_says(start: Start, stub_iso: Path, tmp_path: Path, name: str) -> None:
+    host, address, more = SHOWN[name]
+    text = (EXAMPLES / f"{name}.yaml").read_text().replace("02:00:5e:10:00:02", "52:54:00:12:34:57")
+    disk = data_disk(tmp_path, {FILE: text})
+    wire = (tmp_path / "here", tmp_path / "there") if name == "two-cards" else None
+    machine = start(Hardware(cdrom=stub_iso, data=disk, wire=wire), MACHINE_SECONDS)
+    wait_booted(machine, BOOT_SECONDS)
+    machine.serial.wait(f"node {host}, ", stretched(60))
+    log = machine.host.ask("log")
+    assert address in machine.host.ask("addresses"), log
+    assert more in log
+    assert "cloud-init.yaml" not in log, "nothing is wrong with it"
+    assert "aHR0cHM6Ly9w" not in log, "the key is not in the log"
+
+
+def test_every_example_is_tried() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} == set(SHOWN)

@@ -88,6 +88,9 @@ func follow(
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "label of the node: %v", err)
 		}
+		if err := reportConfiguration(ctx, client, c.NodeName, c.RunDir); err != nil && ctx.Err() == nil {
+			journal.Warn("kubesolo", "what is wrong with the configuration cannot be reported: %v", err)
+		}
 		if _, came := wait(ctx, images); came {
 			applyAddons(ctx, config, manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
 		}

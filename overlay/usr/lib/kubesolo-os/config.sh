@@ -10,12 +10,20 @@ DEFAULT_FILE=/mnt/data/etc-kubesolo/cloud-init.yaml
 LONGEST_KB=1025
 # Hundredths of a second that a stick may take to come up.
 STICK_TIMEOUT=500
+# Hundredths of a second within which a server has to answer.
+FETCH_TIMEOUT=${FETCH_TIMEOUT:-4500}
 
-# find_configuration: sets FORM (file, nocloud, stick; lost or none without one), PLACE to a file or folder, and
+# find_configuration: sets FORM (file, url, nocloud, stick; lost or none without one), PLACE to a file or folder, and
 # ORIGIN to where it comes from in words. A boot parameter goes first, then the data partition, a NoCloud medium,
 # a KSOLOCONF stick.
 find_configuration() {
     FORM=none PLACE='' ORIGIN=''
+    case $KUBESOLO_CLOUDINIT in
+    http://* | https://*)
+        take_url
+        return 0
+        ;;
+    esac
     if [ "$KUBESOLO_CLOUDINIT" != "$DEFAULT_FILE" ]; then
         ! take_file "${ROOT:-}$KUBESOLO_CLOUDINIT" "kubesolo.cloudinit=$KUBESOLO_CLOUDINIT" || return 0
         FORM=lost
@@ -31,6 +39,39 @@ find_configuration() {
 take_file() {
     [ -f "$1" ] || return 1
     FORM=file PLACE=$1 ORIGIN=$2
+}
+
+# URL#sha256=HEX: whoever serves it is not trusted, the digest is.
+take_url() {
+    URL=${KUBESOLO_CLOUDINIT%%#*}
+    URL_DIGEST=${KUBESOLO_CLOUDINIT#*#sha256=}
+    ORIGIN=$URL PLACE=$STATE/config/cloud-init.yaml FORM=lost
+    case $URL_DIGEST in
+    *[!0-9a-fA-F]*) ;;
+    ????????????????????????????????????????????????????????????????) FORM=url ;;
+    esac
+    [ "$FORM" = url ] || complain config "kubesolo.cloudinit=$URL: needs the file's digest behind it: #sha256=<64 hexadecimal digits>"
+}
+
+# fetch_url: the network comes up by DHCP for it, whatever the file then says of the network.
+fetch_url() {
+    mkdir -p "${PLACE%/*}"
+    . "$SHARE/ipv4.sh"
+    start_dhcp
+    read_uptime
+    deadline=$((NOW + FETCH_TIMEOUT))
+    until (umask 077 && wget -q -T 10 -O - "$URL" 2>/dev/null | head -c $((LONGEST_KB * 1024)) >"$PLACE" && [ -s "$PLACE" ]); do
+        read_uptime
+        if [ "$NOW" -ge "$deadline" ]; then
+            complain config "$URL can not be fetched"
+            return 1
+        fi
+        sleep 1
+    done
+    sum=$(sha256sum <"$PLACE")
+    [ "${sum%% *}" = "$(printf '%s' "$URL_DIGEST" | tr A-F a-f)" ] && return 0
+    complain config "$URL is not the file of #sha256=: its SHA-256 is ${sum%% *}"
+    return 1
 }
 
 # A stick that holds the configuration counts as much as the one that holds the data.
@@ -107,6 +148,11 @@ copy_part() {
 
 # Sets DIGEST to what stands for the configuration and for the version of who reads it.
 digest_configuration() {
+    if [ "$FORM" = url ]; then
+        DIGEST=$( (printf '%s\n' "$URL_DIGEST" && cat "${ROOT:-}/usr/lib/os-release") | sha256sum) || return 1
+        DIGEST=url-${DIGEST%% *}
+        return 0
+    fi
     if [ -d "$PLACE" ]; then
         set -- "$PLACE"/*
     else
@@ -140,6 +186,8 @@ apply_found() {
         use_last
     elif [ "$DIGEST" = "$current" ]; then
         copy_result "$KEPT/$current"
+    elif [ "$FORM" = url ] && ! fetch_url; then
+        use_last
     else
         make_result
     fi
@@ -187,7 +235,7 @@ keep_result() {
     mkdir -p "$KEPT" && rm -rf "${KEPT:?}/$DIGEST" && cp -R "$STATE/config.new" "$KEPT/$DIGEST" &&
         sync && write_durable "$KEPT/current" "$DIGEST
 " || warn 'what was made of the configuration can not be kept; it is read again at the next boot'
-    for old in "$KEPT"/file-* "$KEPT"/nocloud-* "$KEPT"/stick-*; do
+    for old in "$KEPT"/file-* "$KEPT"/nocloud-* "$KEPT"/stick-* "$KEPT"/url-*; do
         [ "$old" = "$KEPT/$DIGEST" ] || rm -rf "$old"
     done
 }

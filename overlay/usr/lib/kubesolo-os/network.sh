@@ -115,5 +115,22 @@ start_dhcp() {
     [ ! -s "$DATA/resolv.conf" ] || cat "$DATA/resolv.conf" >"$STATE/etc/resolv.conf"
     links_up
     [ -n "$INTERFACES" ] || info 'no network card'
+    [ ! -e "$STATE/dhcp-keep.pid" ] || return 0
     "$SHARE/keep" "$SHARE/dhcp" </dev/null >/dev/null 2>>"$STATE/dhcp.log" &
+    echo $! >"$STATE/dhcp-keep.pid"
+}
+
+# Ends DHCP that was only needed to fetch the configuration; the address of its lease goes.
+stop_dhcp() {
+    [ -e "$STATE/dhcp-keep.pid" ] || return 0
+    for process in dhcp-keep dhcp udhcpc; do
+        pid=
+        read -r pid 2>/dev/null <"$STATE/$process.pid" || continue
+        kill "$pid" 2>/dev/null || :
+        rm -f "$STATE/$process.pid"
+    done
+    held='' holder=''
+    read -r held holder _ 2>/dev/null <"$STATE/lease" || :
+    [ -z "$held" ] || ip address del "$held" dev "$holder" 2>/dev/null || :
+    rm -f "$STATE/lease" "$STATE/lease.routes" "$STATE/dhcp.answered" "$STATE/address" "$STATE/prefix"
 }

@@ -27,6 +27,7 @@ find_network_files() {
 configure_network() {
     find_network_files
     FIRST=yes BY_DHCP='' DHCP_CARDS=''
+    [ -z "$NETWORK_FILES" ] || stop_dhcp
     for NETWORK_FILE in $NETWORK_FILES; do
         read_network_file
         if [ "$NETWORK_MODE" = static ] && ! apply_static; then
