@@ -112,8 +112,9 @@ class Records(Dependency):
         return self._inputs[path]
 
     def look_again(self) -> None:
-        """Time has passed or a task has made files: what is known of inputs no longer counts."""
+        """Time has passed, or a task has made files or replaced packages: what is known no longer counts."""
         self._inputs.clear()
+        self._tools.clear()
 
     def _tool_digest(self, name: str) -> str:
         if name not in self._tools:
