@@ -17,8 +17,10 @@ from tasks import (
     modules,
     parts,
     payload,
+    python,
     rootfs,
     sources,
+    ssh,
     testimages,
     userland,
 )  # fmt: skip
@@ -34,7 +36,8 @@ TARGETS = (TARGET, STUB)
 PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in TARGETS)
 FLOW = (
     kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
-    rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks, diskimage.tasks,
+    python.tasks, ssh.tasks, rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks,
+    diskimage.tasks,
 )  # fmt: skip
 
 DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}

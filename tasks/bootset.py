@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks import initramfs, kernel, rootfs
+from tasks import initramfs, kernel
 from tasks.lib.target import Target
 
 
@@ -14,8 +14,8 @@ from tasks.lib.target import Target
 class BootSet:
     """What starts a node.
 
-    images: the layers of the root by the names that the initramfs knows, lowest first; it knows their digests
-    too, so that it stands for the whole set.
+    images: the layers of the root by the names that the initramfs knows, lowest first, and what is mounted
+    when it is wanted; it knows their digests too, so that it stands for the whole set.
     """
 
     kernel: Path
@@ -33,4 +33,4 @@ class BootSet:
 
 def boot_set(target: Target) -> BootSet:
     """The boot set of a target."""
-    return BootSet(kernel.vmlinuz(target), initramfs.initramfs(target), rootfs.layers(target))
+    return BootSet(kernel.vmlinuz(target), initramfs.initramfs(target), initramfs.images(target))

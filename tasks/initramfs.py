@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from tasks import kernel, rootfs, sources
+from tasks import kernel, rootfs, sources, ssh
 from tasks.lib.debian import fetch, tools
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
@@ -62,6 +62,11 @@ def build_drivers(modules: Path, arch: str, b: Build) -> None:
     write_segment(tree, b.out, b.epoch, b.scratch)
 
 
+def images(target: Target) -> dict[str, Path]:
+    """What it knows by their names on the media: the root's layers, lowest first, then others."""
+    return {**rootfs.layers(target), ssh.image(target).name: ssh.image(target)}
+
+
 def init_tree(images: Mapping[str, Path]) -> Tree:
     """/init, the boot stages, and the list of images: digest, size in bytes, name; lowest layer first."""
     tree = Tree()
@@ -107,13 +112,13 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         tools=["tools"],
         group=target.group,
     )
-    layers = rootfs.layers(target)
+    known = images(target)
     yield artifact(
         target.task("initramfs"),
         doc=f"kubesolo-os.gz: init, stages, digests of the root images ({target.payload})",
-        build=partial(build_initramfs, drivers(target), tuple(layers.items())),
+        build=partial(build_initramfs, drivers(target), tuple(known.items())),
         targets=[initramfs(target)],
-        files=[drivers(target), *layers.values()],
+        files=[drivers(target), *known.values()],
         trees=[INIT],
         values={"epoch": target.epoch},
         tools=["tools"],

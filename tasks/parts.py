@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks import addons, kernel, payload, sources, userland
+from tasks import addons, kernel, payload, python, sources, ssh, userland
 from tasks.lib.debian import fetch
 from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import keyed
@@ -42,7 +42,10 @@ def payload_parts(target: Target) -> Path:
 
 def origin(target: Target) -> Origin:
     """Where the parts of a product come from."""
-    listings = (kernel.parts(target), loaders(target), userland.parts(target), payload_parts(target))
+    listings = (
+        kernel.parts(target), loaders(target), userland.parts(target), python.parts(target),
+        ssh.parts(target), payload_parts(target),
+    )  # fmt: skip
     return Origin(listings, target.product_folder / "spdx.json")
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tasks import addons, kernel, payload, userland
+from tasks import addons, kernel, payload, python, userland
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import squashfs
 from tasks.lib.formats.squashfs import Compression
@@ -24,12 +24,14 @@ from tasks.skeleton import finish, skeleton
 
 OVERLAY_SOURCE = TOP / "overlay"
 IMAGES_FOLDER = "usr/lib/kubesolo-os/images"
-# Programs and the modules of every node; drivers of hardware; Kubernetes; what containers need; overlay/.
+# Programs and the modules of every node; drivers of hardware; Python; Kubernetes; what containers need;
+# overlay/ and agent/.
 # Where memory is short, a page that is needed again costs its whole block: 256 KiB cost 6 % more space than
 # 1 MiB and save two thirds of that reading.
 COMPRESSION = {
     "root": Compression("zstd", 256),
     "drivers": Compression("xz", 256),
+    "python": Compression("zstd", 256),
     "payload": Compression("zstd", 256),
     # Packed seldom; its programs are alike: 4 % smaller than with less looking back.
     "containers": Compression("zstd", 1024, level=22),
@@ -43,6 +45,7 @@ def image(layer: str, target: Target) -> Path:
     folders = {
         "root": target.system_folder,
         "drivers": target.kernel_folder,
+        "python": target.base_folder,
         "payload": target.payload_folder,
         "containers": target.payload_folder,
         "overlay": target.folder,
@@ -88,9 +91,9 @@ def of_tar(archive: Path) -> Tree:
     return tree
 
 
-def build_payload(archive: Path, bcj: str, b: Build) -> None:
-    """Kubernetes itself."""
-    write_layer("payload", of_tar(archive), bcj, b)
+def build_archive(layer: str, archive: Path, bcj: str, b: Build) -> None:
+    """A layer that is one tar: Python, Kubernetes itself."""
+    write_layer(layer, of_tar(archive), bcj, b)
 
 
 def build_containers(helpers: Path, images: tuple[Path, ...], bcj: str, b: Build) -> None:
@@ -101,9 +104,10 @@ def build_containers(helpers: Path, images: tuple[Path, ...], bcj: str, b: Build
     write_layer("containers", content, bcj, b)
 
 
-def build_overlay(architecture: str, bcj: str, b: Build) -> None:
-    """The files of overlay/, and the system's name and version."""
+def build_overlay(agent: Path, architecture: str, bcj: str, b: Build) -> None:
+    """The files of overlay/, the node's own Python modules, and the system's name and version."""
     content = skeleton()
+    content.add_tar(agent)
     content.add_folder(OVERLAY_SOURCE)
     content.add_file("usr/lib/os-release", os_release(b.values["version"], b.epoch, architecture))
     content.chmod("etc/shadow", 0o640)
@@ -134,9 +138,19 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         group=target.group,
     )
     yield artifact(
+        target.task("rootfs-python"),
+        doc="Python layer: interpreter, modules, libraries",
+        build=partial(build_archive, "python", python.archive(target), bcj),
+        targets=[image("python", target)],
+        files=[python.archive(target)],
+        values=epoch,
+        tools=["tools"],
+        group=target.group,
+    )
+    yield artifact(
         target.task("rootfs-payload"),
         doc=f"payload layer, provider {target.payload}",
-        build=partial(build_payload, payload.archive(target), bcj),
+        build=partial(build_archive, "payload", payload.archive(target), bcj),
         targets=[image("payload", target)],
         files=[payload.archive(target)],
         values=epoch,
@@ -156,9 +170,10 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     )
     yield artifact(
         target.task("rootfs-overlay"),
-        doc="overlay layer: overlay/ and os-release",
-        build=partial(build_overlay, target.arch.name, bcj),
+        doc="overlay layer: overlay/, agent/ and os-release",
+        build=partial(build_overlay, python.agent(target), target.arch.name, bcj),
         targets=[image("overlay", target)],
+        files=[python.agent(target)],
         trees=[OVERLAY_SOURCE],
         values={**epoch, "version": target.version},
         tools=["tools"],

@@ -185,10 +185,15 @@ drop_images() {
     umount "$MEDIUM" 2>/dev/null || :
 }
 
-# Mounts the checked images one above the other, read-only, as $NEW_ROOT.
+# Mounts the checked images one above the other, read-only, as $NEW_ROOT. Those named extra-* are no layers: they
+# are mounted when they are wanted, from the folder noted here.
 stack_images() {
     lower=
+    printf '%s\n' "$IMAGE_DIR" >"${ROOT:-}/run/kubesolo/image-dir"
     while read -r _ _ name; do
+        case $name in
+        extra-*) continue ;;
+        esac
         layer=$LAYERS/${name%.squashfs}
         mkdir -p "$layer"
         mount -t squashfs -o loop,ro "$IMAGE_DIR/$name" "$layer" || {

@@ -1,9 +1,13 @@
 # kubesolo.install=: writes the system to a disk and ends the machine; without that parameter, nothing.
 
 . "${INIT:-${ROOT:-}/run/kubesolo-init}/lib/stage.sh"
-. "$SHARE/install/disks.sh"
-. "$SHARE/install/ask.sh"
-. "$SHARE/install/write.sh"
+
+# What an ordinary boot does not need it does not read.
+load_installer() {
+    . "$SHARE/install/disks.sh"
+    . "$SHARE/install/ask.sh"
+    . "$SHARE/install/write.sh"
+}
 
 # Disks come up one after the other.
 settle() {
@@ -46,6 +50,7 @@ choose_target() {
 }
 
 install() {
+    load_installer
     QUIET=
     modprobe -q -a vfat nls_ascii nls_cp437 nls_iso8859-1 || :
     settle

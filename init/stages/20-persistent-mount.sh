@@ -158,6 +158,27 @@ make_tree() {
     [ -z "$missing" ] || (umask 022 && mkdir -p $missing)
 }
 
+# kubesolo-os reset has left a mark: what it names goes, the mark last, so that a power cut only makes it go on.
+obey_reset() {
+    what=
+    read -r what 2>/dev/null <"$DATA/.reset" || return 0
+    case $what in
+    cluster) set -- kubesolo containerd kubelet cni log etc-kubesolo/hostname etc-kubesolo/hostname.made etc-kubesolo/machine-id ;;
+    all) set -- kubesolo containerd kubelet cni log etc-kubesolo usr-local network images extensions time resolv.conf ;;
+    *)
+        warn "$DATA/.reset says '$what', which is neither cluster nor all: ignored"
+        return 0
+        ;;
+    esac
+    log_line "[kubesolo-init] reset: the node begins anew ($what)"
+    for folder; do
+        rm -rf "${DATA:?}/$folder" || warn "$DATA/$folder can not be removed"
+    done
+    sync
+    rm -f "$DATA/.reset"
+    sync "$DATA"
+}
+
 # One mount command for all: forks are dear on small machines.
 bind_folders() {
     while read -r folder point; do
@@ -195,6 +216,7 @@ elif partition_is_optional; then
 else
     fail "the data partition $KUBESOLO_DATA is not there (block devices: ${known:-none})${UNREADABLE:+, and these can not be read:$UNREADABLE}"
 fi
+obey_reset
 make_tree
 make_reserve
 bind_folders

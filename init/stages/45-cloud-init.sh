@@ -1,8 +1,11 @@
-# First-boot configuration. Nothing reads the file yet; what will, leaves its results in
-# /run/kubesolo/cloud-init/{network.sh,hostname,flags}, where stages 50, 60 and 90 look.
+# The configuration file (cloud-init): found, read once for each content, its results left where stages 50, 60, 70
+# and 90 look. A node without one does nothing here.
 
 . "${INIT:-${ROOT:-}/run/kubesolo-init}/lib/stage.sh"
+. "$SHARE/network.sh"
+. "$SHARE/config.sh"
 
-mkdir -p "$STATE/cloud-init"
-[ ! -e "${ROOT:-}$KUBESOLO_CLOUDINIT" ] || warn "$KUBESOLO_CLOUDINIT is not read by this version"
+mkdir -p "$RESULT"
+find_configuration
+untraced apply_configuration
 stage_complete 45-cloud-init.sh

@@ -7,8 +7,5 @@
 . "$SHARE/address.sh"
 . "$SHARE/static.sh"
 
-if find_static_config; then
-    apply_static_config || warn "the network configuration in $NETWORK_FILE could not be applied: using DHCP"
-fi
-[ "$NETWORK_MODE" = static ] || start_dhcp
+configure_network
 stage_complete 50-network.sh

@@ -57,12 +57,27 @@ find_machine_id() {
 # Sets NAME. What the operator has asked for is never written over, be it valid or not.
 find_name() {
     saved=$DATA/etc-kubesolo/hostname
-    ! read_name "$saved" || return 0
-    read_name "$STATE/cloud-init/hostname" || read_name "$saved.made" || make_name
+    configured=$STATE/cloud-init/hostname
+    if read_name "$saved"; then
+        refuse_rename
+        return 0
+    fi
+    read_name "$configured" || read_name "$saved.made" || make_name
     # The name must be the same at the next boot.
     [ ! -s "$saved" ] || saved=$saved.made
     write_durable "$saved" "$NAME
 " || :
+}
+
+# The cluster knows the node by its name: under another one its pods and volumes would be somebody else's.
+refuse_rename() {
+    kept=$NAME
+    if [ -s "$configured" ] && read_name "$configured" && [ "$NAME" != "$kept" ]; then
+        complain hostname "hostname: $NAME is asked for, but this node is $kept and its cluster knows it so; a new name needs a new cluster: kubesolo-os reset"
+    else
+        settle hostname
+    fi
+    NAME=$kept
 }
 
 find_name

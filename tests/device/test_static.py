@@ -144,3 +144,90 @@ def test_without_any_link_the_first_card_is_taken(root: FakeRoot) -> None:
     root.network_card("eth1", carrier="0")
     configure(root, GOOD.replace("NETWORK_INTERFACE=eth0\n", ""))
     assert "address replace 10.1.2.3/24 dev eth0" in root.called("ip")
+
+
+CLOUD = "run/kubesolo/cloud-init/network.sh"
+
+
+def from_cloud_init(root: FakeRoot, *cards: str) -> str:
+    """Run stage 50 with a file for each card; returns its log."""
+    for number, text in enumerate(cards, 1):
+        root.write(CLOUD if number == 1 else CLOUD.replace(".sh", f"-{number}.sh"), text)
+    return done(root, "50-network")
+
+
+def test_saved_settings_go_before_those_of_cloud_init(root: FakeRoot) -> None:
+    root.write(FILE, GOOD)
+    from_cloud_init(root, GOOD.replace("10.1.2.3", "10.1.2.99"))
+    assert root.read("run/kubesolo/address") == "eth0 10.1.2.3\n"
+
+
+def test_a_card_is_named_by_its_mac(root: FakeRoot) -> None:
+    root.network_card("eth1", mac="52:54:00:00:00:02")
+    from_cloud_init(root, GOOD.replace("NETWORK_INTERFACE=eth0", "NETWORK_MAC=52:54:00:00:00:02"))
+    assert root.read("run/kubesolo/address") == "eth1 10.1.2.3\n"
+
+
+def test_several_addresses_routes_and_domains(root: FakeRoot) -> None:
+    text = GOOD.replace("=10.1.2.3/24", "=10.1.2.3/24 10.9.0.1/16 fd00::3/64")
+    text += "NETWORK_ROUTES=10.50.0.0/16,10.1.2.254 fd01::/48,fd00::1\nNETWORK_SEARCH=lan.example example\n"
+    log = from_cloud_init(root, text)
+    assert "WARN" not in log
+    calls = root.called("ip")
+    assert [call for call in calls if call.startswith("address")] == [
+        "address replace 10.1.2.3/24 dev eth0",
+        "address replace 10.9.0.1/16 dev eth0",
+        "address replace fd00::3/64 dev eth0",
+    ]
+    assert "route replace 10.50.0.0/16 via 10.1.2.254 dev eth0" in calls
+    assert "-6 route replace fd01::/48 via fd00::1 dev eth0" in calls
+    assert root.read("run/kubesolo/address") == "eth0 10.1.2.3\n"
+    assert root.read("run/kubesolo/addresses.more") == "10.9.0.1\nfd00::3\n"
+    assert root.read("run/kubesolo/etc/resolv.conf").startswith("search lan.example example\n")
+
+
+def test_vlan_mtu_and_ipv6(root: FakeRoot) -> None:
+    for setting in ("accept_ra", "disable_ipv6"):
+        root.write(f"proc/sys/net/ipv6/conf/eth0.7/{setting}", "9\n")
+    from_cloud_init(root, GOOD + "NETWORK_VLAN=7\nNETWORK_MTU=1400\nNETWORK_IPV6=off\n")
+    calls = root.called("ip")
+    assert (
+        calls.index("link add link eth0 name eth0.7 type vlan id 7")
+        < calls.index("link set eth0.7 mtu 1400")
+        < calls.index("link set eth0.7 up")
+        < calls.index("address replace 10.1.2.3/24 dev eth0.7")
+    )
+    assert root.read("proc/sys/net/ipv6/conf/eth0.7/disable_ipv6") == "1\n"
+    assert root.read("run/kubesolo/address") == "eth0.7 10.1.2.3\n"
+    assert root.read("run/kubesolo/mtu") == "1400\n"
+
+
+SECOND = "NETWORK_MODE=static\nNETWORK_INTERFACE=eth1\nNETWORK_ADDRESS=192.168.7.1/24\n"
+DHCP = "NETWORK_MODE=dhcp\nNETWORK_INTERFACE=eth0\n"
+
+
+def test_two_cards_the_first_is_the_node(root: FakeRoot) -> None:
+    root.network_card("eth1")
+    from_cloud_init(root, GOOD, SECOND)
+    assert "address replace 192.168.7.1/24 dev eth1" in root.called("ip")
+    assert root.read("run/kubesolo/address") == "eth0 10.1.2.3\n"
+    assert root.read("run/kubesolo/addresses.more") == "192.168.7.1\n"
+    assert not (root.path / "dhcp-started").exists()
+
+
+def test_a_card_by_dhcp_beside_a_static_one(root: FakeRoot) -> None:
+    root.network_card("eth1")
+    from_cloud_init(root, DHCP + "NETWORK_DNS=9.9.9.9\n", SECOND)
+    wait_for(root.path / "dhcp-started", "started")
+    assert root.read("run/kubesolo/dhcp-cards") == "eth0\n"
+    assert not (root.path / "run/kubesolo/dhcp.second").exists()
+    assert not (root.path / "run/kubesolo/address").exists(), "the lease brings it"
+    assert root.read("run/kubesolo/name-servers") == "\n 9.9.9.9\n"
+
+
+def test_a_static_card_before_one_by_dhcp_stays_the_node(root: FakeRoot) -> None:
+    root.network_card("eth1")
+    from_cloud_init(root, SECOND, DHCP)
+    wait_for(root.path / "dhcp-started", "started")
+    assert root.read("run/kubesolo/address") == "eth1 192.168.7.1\n"
+    assert (root.path / "run/kubesolo/dhcp.second").exists()

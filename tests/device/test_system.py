@@ -89,12 +89,6 @@ def test_huge_pages_are_for_those_who_ask(root: FakeRoot) -> None:
     assert root.read(setting) == "madvise\n"
 
 
-def test_cloud_init_file_is_not_passed_over_in_silence(root: FakeRoot) -> None:
-    assert "WARN" not in done(root, "45-cloud-init")
-    root.write("mnt/data/etc-kubesolo/cloud-init.yaml", "#cloud-config\n")
-    assert "is not read by this version" in done(root, "45-cloud-init")
-
-
 def fake_dhcp(root: FakeRoot) -> Path:
     root.program("usr/lib/kubesolo-os/dhcp", 'echo started >"$ROOT/dhcp-started"\n')
     return root.path / "dhcp-started"
@@ -165,7 +159,8 @@ def test_saved_names_stay(root: FakeRoot) -> None:
     root.write("mnt/data/etc-kubesolo/hostname", "edge-1\n")
     root.write("mnt/data/etc-kubesolo/machine-id", "f" * 32 + "\n")
     root.write("run/kubesolo/cloud-init/hostname", "other\n")
-    done(root, "60-hostname")
+    log = done(root, "60-hostname")
+    assert "hostname: other is asked for, but this node is edge-1" in log
     assert root.read("run/kubesolo/etc/hostname") == "edge-1\n"
     assert root.read("run/kubesolo/etc/machine-id") == "f" * 32 + "\n"
 

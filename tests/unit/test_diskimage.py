@@ -17,6 +17,7 @@ from tasks.lib.boot.menu import Entry
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build
 from tasks.lib.formats.gpt import SECTOR
+from tasks.lib.paths import TOP
 from tasks.lib.process import run
 from tasks.lib.release import sbom
 from tasks.lib.release.description import Origin
@@ -103,6 +104,19 @@ def test_the_state_is_what_the_running_system_can_read(image: Path) -> None:
 
 def test_the_image_is_sparse(image: Path) -> None:
     assert image.stat().st_blocks * 512 < 32 << 20
+
+
+def test_the_installer_makes_the_same_partitions() -> None:
+    """Without a size the last one takes the rest of the disk."""
+    text = (TOP / "overlay/usr/lib/kubesolo-os/install/write.sh").read_text()
+    rows = re.findall(r"^(\d) : start=(\d+),(?: size=(\d+),)? .*name=\"(\w+)\"$", text, re.MULTILINE)
+    expected = {
+        row.number: (row.start, None if row.number == diskimage.DATA else row.size, row.name)
+        for row in diskimage.LAYOUT
+    }
+    found = {int(n): (int(start), int(size) if size else None, name) for n, start, size, name in rows}
+    assert found == expected
+    assert f"SLOT_OPTIONS='{' '.join(diskimage.SLOT_OPTIONS)}'" in text
 
 
 def test_grub_is_told_what_has_been_reviewed() -> None:

@@ -66,7 +66,7 @@ def test_the_payload_is_split_by_when_it_runs(tmp_path: Path) -> None:
         helpers.add_file(name, b"program", 0o755)
     helpers.write_tar(tmp_path / "helpers.tar", 0)
     (tmp_path / "coredns.tar").write_bytes(b"image")
-    rootfs.build_payload(tmp_path / "payload.tar", "x86", build(tmp_path))
+    rootfs.build_archive("payload", tmp_path / "payload.tar", "x86", build(tmp_path))
     first = listing(tmp_path / "out.squashfs")
     images = (tmp_path / "coredns.tar",)
     rootfs.build_containers(tmp_path / "helpers.tar", images, "x86", build(tmp_path))
@@ -78,13 +78,17 @@ def test_the_payload_is_split_by_when_it_runs(tmp_path: Path) -> None:
 
 
 def test_overlay_has_os_release_and_no_keep_files(tmp_path: Path) -> None:
-    rootfs.build_overlay("amd64", "x86", build(tmp_path))
+    agent = Tree()
+    agent.add_file("usr/lib/python3.13/agent/apply.pyc", b"code")
+    agent.write_tar(tmp_path / "agent.tar", 0)
+    rootfs.build_overlay(tmp_path / "agent.tar", "amd64", "x86", build(tmp_path))
     found = listing(tmp_path / "out.squashfs")
     assert not [path for path in found if path.endswith(".keep")]
     assert found["etc/shadow"] == "-rw-r-----"
     assert found["tmp"] == "drwxrwxrwt"
     assert found["root"] == "drwx------"
     assert found["usr/lib/kubesolo-os/run-payload"] == "-rwxr-xr-x"
+    assert "usr/lib/python3.13/agent/apply.pyc" in found
     text = run([*tools.command("unsquashfs"), "-cat", tmp_path / "out.squashfs", "usr/lib/os-release"]).stdout
     assert b'ID="kubesolo-os"' in text
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from tasks.diskimage import LAYOUT
 from tasks.lib.boot.menu import DATA, SERIAL_LAST
 from tasks.lib.debian import tools
+from tasks.lib.formats.gpt import Partition
 from tasks.lib.process import run
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine
 from tasks.lib.vm.media import BootFiles
+from tests.powercut import slotdisk
+from tests.powercut.faulty import FaultyDisk
 from tests.vm.conftest import Start
 from tests.vm.node import stretched, wait_booted, wait_milestones
 
@@ -34,10 +39,13 @@ def disk(tmp_path: Path) -> Path:
     return path
 
 
-def installer(start: Start, iso: Path, files: BootFiles, disk: Path, words: str) -> Machine:
+def hardware(iso: Path, files: BootFiles, disk: Path, words: str) -> Hardware:
     append = f"{DATA} {SERIAL_LAST} {words}"
-    hardware = Hardware(cdrom=iso, kernel=files.kernel, initrd=files.initrd, append=append, data=disk)
-    return start(hardware, MACHINE_SECONDS)
+    return Hardware(cdrom=iso, kernel=files.kernel, initrd=files.initrd, append=append, data=disk)
+
+
+def installer(start: Start, iso: Path, files: BootFiles, disk: Path, words: str) -> Machine:
+    return start(hardware(iso, files, disk, words), MACHINE_SECONDS)
 
 
 @pytest.mark.parametrize("firmware", ["bios", pytest.param("uefi", marks=pytest.mark.long)])
@@ -104,3 +112,45 @@ def test_what_is_refused_says_why_and_touches_nothing(
     machine.serial.wait(PROMPT, stretched(BOOT_SECONDS))
     assert said in machine.serial.text()
     assert disk.stat().st_mtime_ns == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("fault", "place", "said"),
+    [
+        ("write", LAYOUT[1], "writing slot A on /dev/vda failed"),
+        ("read", LAYOUT[2], "comparing slot B with the medium on /dev/vda failed"),
+    ],
+)
+def test_a_disk_that_fails_is_said_and_does_not_start(
+    start: Start,
+    stub_iso: Path,
+    stub_files: BootFiles,
+    disk: Path,
+    tmp_path: Path,
+    fault: str,
+    place: Partition,
+    said: str,
+) -> None:
+    # Where the file system keeps what files hold.
+    middle = place.offset + (36 << 20)
+    with FaultyDisk(disk, tmp_path / "nbd", fault, range(middle, middle + 4096)) as served:
+        computer = hardware(stub_iso, stub_files, disk, "kubesolo.install=auto")
+        machine = start(replace(computer, data_socket=served.address), MACHINE_SECONDS)
+        machine.serial.wait(PROMPT, stretched(INSTALL_SECONDS))
+        assert said in machine.serial.text()
+        assert "the installation can be run again" in machine.serial.text()
+        machine.close()
+    assert not slotdisk.starts(disk, tmp_path)
+
+
+@pytest.mark.long
+def test_a_disk_that_vanishes_is_said(
+    start: Start, stub_iso: Path, stub_files: BootFiles, disk: Path
+) -> None:
+    computer = hardware(stub_iso, stub_files, disk, "kubesolo.install=auto")
+    machine = start(replace(computer, data_bus="usb"), MACHINE_SECONDS)
+    machine.serial.wait(" MB/s, ", stretched(INSTALL_SECONDS))
+    machine.monitor.execute("device_del", id="disk")
+    machine.serial.wait(PROMPT, stretched(INSTALL_SECONDS))
+    assert "/dev/sda has vanished while it was written" in machine.serial.text()

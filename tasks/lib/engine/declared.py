@@ -48,6 +48,7 @@ def only_declared(spec: Artifact, outs: list[Path], scratch: Path) -> Iterator[N
         sys.addaudithook(_check)
         for name in QUESTIONS:
             setattr(os, name, _checked(getattr(os, name)))
+        os.open = _beside(os.open)
         _installed.append(True)
     with children_held(places):
         _allowed.append((spec.name, tuple(places)))
@@ -92,6 +93,24 @@ def _checked(question: Callable[..., Any]) -> Callable[..., Any]:
         return question(path, *arguments, **options)
 
     return ask
+
+
+def _beside(opener: Callable[..., int]) -> Callable[..., int]:
+    """os.open, of which the audit event does not say that a name is relative to an open folder: that has
+    been checked when it was opened."""
+
+    @functools.wraps(opener)
+    def open_(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if dir_fd is None:
+            return opener(path, flags, mode)
+        held = _allowed[:]
+        _allowed.clear()
+        try:
+            return opener(path, flags, mode, dir_fd=dir_fd)
+        finally:
+            _allowed.extend(held)
+
+    return open_
 
 
 def _refuse_undeclared(path: object, verb: str) -> None:

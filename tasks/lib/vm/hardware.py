@@ -18,7 +18,12 @@ DISK_DEVICES = {
     "virtio": ["-device", "virtio-blk-pci,drive=data,bootindex=5"],
     "sata": ["-device", "ide-hd,drive=data,bus=ide.1,bootindex=5"],
     "nvme": ["-device", "nvme,drive=data,serial=kubesolo,bootindex=5"],
-    "usb": ["-device", "qemu-xhci,id=disks", "-device", "usb-storage,drive=data,bus=disks.0,bootindex=5"],
+    "usb": [
+        "-device",
+        "qemu-xhci,id=disks",
+        "-device",
+        "usb-storage,id=disk,drive=data,bus=disks.0,bootindex=5",
+    ],
 }
 
 

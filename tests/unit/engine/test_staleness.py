@@ -200,6 +200,14 @@ def test_asking_for_an_undeclared_input_is_refused(built: Project, question: str
     assert re.search(r"task copy asked for (secret|missing), which is not among its inputs", done.stdout)
 
 
+def test_what_a_recipe_removes_elsewhere_is_not_taken_for_an_input(built: Project, tmp_path: Path) -> None:
+    (tmp_path / "tree/below").mkdir(parents=True)
+    (tmp_path / "tree/below/file").touch()
+    built.dodo(DODO.replace("    b.out", f"    import shutil; shutil.rmtree('{tmp_path}/tree')\n    b.out"))
+    built.run("copy")
+    assert not (tmp_path / "tree").exists()
+
+
 def test_the_configuration_is_not_for_recipes(built: Project) -> None:
     built.write("versions.toml", "")
     built.dodo(DODO.replace('TOP / "in.txt").read_text()', 'TOP / "versions.toml").read_text()', 1))

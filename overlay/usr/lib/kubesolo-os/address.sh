@@ -70,10 +70,14 @@ make_dummy_interface() {
     rm -f "$STATE/address.dummy"
 }
 
-# Sets ADDRESSES to the addresses that the node is known by: what DHCP or the saved configuration gave.
+# Sets ADDRESSES to the addresses that the node is known by: what DHCP or the configuration gave, and further ones
+# that are configured ($STATE/addresses.more).
 node_addresses() {
     ADDRESSES=
     while read -r _ address; do
         ADDRESSES="$ADDRESSES${ADDRESSES:+ }$address"
     done <"$STATE/address"
+    while read -r address; do
+        ADDRESSES="$ADDRESSES${ADDRESSES:+ }$address"
+    done 2>/dev/null <"$STATE/addresses.more" || :
 }

@@ -87,10 +87,16 @@ add_route() {
     fi
 }
 
-# write_resolv_conf DOMAIN SERVER...: for this boot, and kept for boots without a lease.
+# write_resolv_conf DOMAINS SERVER...: for this boot, and kept for boots without a lease. What is configured
+# ($STATE/name-servers: a line of domains, a line of servers) goes first.
 write_resolv_conf() {
     domain=$1
     shift
+    fixed_domain='' fixed=''
+    { read -r fixed_domain && read -r fixed; } 2>/dev/null <"$STATE/name-servers" || :
+    domain=${fixed_domain:-$domain}
+    # shellcheck disable=SC2086 # a list of addresses
+    [ -z "$fixed" ] || set -- $fixed
     text=
     [ -z "$domain" ] || text="search $domain
 "

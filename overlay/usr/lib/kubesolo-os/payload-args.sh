@@ -34,8 +34,19 @@ write_command_line() {
     mv "$STATE/payload.args.$$" "$STATE/payload.args"
 }
 
+# Sets the Edge credentials from cloud-init, where neither a boot parameter nor an operator's flag has them.
+read_credentials() {
+    while IFS='=' read -r key value; do
+        case $key in
+        KUBESOLO_PORTAINER_EDGE_ID) : "${KUBESOLO_EDGE_ID:=$value}" ;;
+        KUBESOLO_PORTAINER_EDGE_KEY) : "${KUBESOLO_EDGE_KEY:=$value}" ;;
+        esac
+    done 2>/dev/null <"$STATE/cloud-init/payload.env" || :
+}
+
 # Secrets go by a file that only root reads.
 write_environment() {
+    read_credentials
     (
         umask 077
         exec >"$STATE/payload.env.$$"

@@ -1,0 +1,140 @@
+"""The payload's flags and its secrets, from the sections kubesolo and portainer."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+
+from agent.config.fields import Fields
+from agent.config.kinds import BAD, Kind
+from agent.config.problems import Place, Problems, join, nearest
+from agent.config.tree import Scalar, Sequence
+
+# Rendered as `--name` when true.
+SWITCHES = ("debug", "pprof-server", "load-balancer", "disable-ipv6", "db-wal-repair", "full")
+VALUES = ("path", "local-storage-shared-path", "pod-cidr", "service-cidr")
+LOCAL = "local-storage"
+SANS = "apiserver-extra-sans"
+EDGE = ("edge-id", "edge-key", "edge-async")
+OF_EDGE = tuple(f"portainer-{name}" for name in EDGE)
+DEFAULT_PODS = "10.42.0.0/16"
+DEFAULT_SERVICES = "10.43.0.0/16"
+
+
+def read_flags(kubesolo: Fields, kinds: Mapping[str, Kind], problems: Problems) -> list[str]:
+    """The command line's words, without those of Portainer; `kinds` are those of the section's keys."""
+    take_extra(kubesolo, kinds, problems)
+    flags = [f"--{name}={kubesolo.text(name)}" for name in VALUES if kubesolo.text(name)]
+    if sans := kubesolo.texts(SANS):
+        flags.append(f"--{SANS}={','.join(sans)}")
+    # Stage 90 gives the bare flag by default, and a word that names a flag replaces the default.
+    if (local := kubesolo.flag(LOCAL)) is not None:
+        flags.append(f"--{LOCAL}" if local else f"--{LOCAL}=false")
+    flags += [f"--{name}" for name in SWITCHES if kubesolo.flag(name)]
+    check_networks(kubesolo, problems)
+    return flags
+
+
+def take_extra(kubesolo: Fields, kinds: Mapping[str, Kind], problems: Problems) -> None:
+    """Take the flags in `extra-flags` for the keys that they are; secrets in it are never in a message."""
+    place, key = kubesolo.place_of("extra-flags"), join(kubesolo.path, "extra-flags")
+    for name, value in split_flags(kubesolo.text("extra-flags")):
+        if not name:
+            problems.error(place, key, "has a word before the first flag; flags begin with '--'")
+        elif name in OF_EDGE:
+            problems.error(
+                place, key, f"--{name} would be on a command line, which all can read; use 'portainer'"
+            )
+        elif name not in (*SWITCHES, *VALUES, SANS, LOCAL):
+            known = (*SWITCHES, *VALUES, SANS, LOCAL)
+            what = (
+                f"the payload has no flag --{name}; known are: --{', --'.join(known)}{nearest(name, known)}"
+            )
+            problems.unknown(place, key, what)
+        elif kubesolo.given(name) and name != SANS:
+            problems.error(place, key, f"--{name} is given twice; remove one of them")
+        else:
+            found = read_value(name, value, kinds[name], place, f"{key}[--{name}]", problems)
+            if found is BAD:
+                kubesolo.spoil(name, place)
+            else:
+                kubesolo.put(name, found, place)
+
+
+def read_value(name: str, value: str, kind: Kind, place: Place, key: str, problems: Problems) -> object:
+    """The value of a flag, checked like that of the key."""
+    if name in (*SWITCHES, LOCAL):
+        return kind.read(Scalar(place, value or "true", True), key, problems)
+    if name != SANS:
+        return kind.read(Scalar(place, value, False), key, problems)
+    names = Sequence(place)
+    names.items.extend(Scalar(place, text, False) for text in value.split(","))
+    return kind.read(names, key, problems)
+
+
+def split_flags(text: str) -> list[tuple[str, str]]:
+    """Names and values in a line, as init/lib/flags.sh reads it; "" is the name of a word that is no flag."""
+    found: list[tuple[str, str]] = []
+    for word in split_words(text.replace(",--", " --")):
+        if word.startswith("--"):
+            name, _, value = word[2:].partition("=")
+            found.append((name, value))
+        elif found and not found[-1][1]:
+            found[-1] = (found[-1][0], word)
+        else:
+            found.append(("", word))
+    return found
+
+
+def split_words(text: str) -> list[str]:
+    """Words between blanks; double quotes protect blanks (init/lib/cmdline.sh)."""
+    words: list[str] = []
+    current: str | None = None
+    inside = False
+    for letter in text:
+        if letter == '"':
+            inside = not inside
+            current = current or ""
+        elif letter == " " and not inside:
+            if current is not None:
+                words.append(current)
+            current = None
+        else:
+            current = (current or "") + letter
+    return words if current is None else [*words, current]
+
+
+def flags_line(flags: list[str]) -> str:
+    """One line that init/lib/flags.sh splits into the same words."""
+    return " ".join(f'"{flag}"' if " " in flag else flag for flag in flags)
+
+
+def check_networks(kubesolo: Fields, problems: Problems) -> None:
+    """Pods and services must be apart; where one is not chosen, its default counts, as in the payload."""
+    pods, services = kubesolo.text("pod-cidr"), kubesolo.text("service-cidr")
+    if not (pods or services) or {"pod-cidr", "service-cidr"} & kubesolo.bad:
+        return
+    name = "pod-cidr" if pods else "service-cidr"
+    first = ipaddress.ip_network(pods or DEFAULT_PODS)
+    second = ipaddress.ip_network(services or DEFAULT_SERVICES)
+    if first.overlaps(second):
+        what = f"the pods' network {first} and the services' network {second} overlap; choose others"
+        problems.error(kubesolo.place_of(name), join(kubesolo.path, name), what)
+
+
+def read_edge(kubesolo: Fields, portainer: Fields, problems: Problems) -> dict[str, str]:
+    """Environment variables of the payload, for Portainer; the keys of both sections mean the same."""
+    found: dict[str, str] = {}
+    for name, other in zip(EDGE, OF_EDGE, strict=True):
+        variable = f"KUBESOLO_{other.replace('-', '_').upper()}"
+        if name == "edge-async":
+            values = [portainer.flag(name), kubesolo.flag(other)]
+            texts = ["" if value is None else str(value).lower() for value in values]
+        else:
+            texts = [portainer.text(name), kubesolo.text(other)]
+        if all(texts) and texts[0] != texts[1]:
+            what = f"says something else than {join(portainer.path, name)}; keep one of them"
+            problems.error(kubesolo.place_of(other), join(kubesolo.path, other), what)
+        if text := texts[0] or texts[1]:
+            found[variable] = text
+    return found

@@ -1,0 +1,97 @@
+"""How a node is, in words or as JSON: `kubesolo-os status [--json]`. Exit status 0 when it is Ready."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from agent.node import MARKER, Node
+
+WRONG_USAGE = 2
+FRESH_SECONDS = 60.0
+
+
+def main(arguments: Sequence[str], node: Node | None = None) -> int:
+    """Print it; returns the exit status."""
+    if not set(arguments) <= {"--json"}:
+        sys.stderr.write("usage: kubesolo-os status [--json]\n")
+        return WRONG_USAGE
+    found = describe(node or Node())
+    print(json.dumps(found, indent=2) if arguments else in_words(found))
+    return 0 if found["state"] == "Ready" else 1
+
+
+def describe(node: Node) -> dict[str, object]:
+    """All of it, as JSON values; sizes in KiB, times in seconds."""
+    release = node.release()
+    interface, _, address = node.text("run/kubesolo/address").partition(" ")
+    uptime = float((node.text("proc/uptime").split() or ["0"])[0])
+    memory = {key: value.split()[0] for key, value in colons(node.text("proc/meminfo")) if value}
+    data = node.text("run/kubesolo/data").partition(" ")
+    return {
+        "name": node.text("run/kubesolo/etc/hostname"),
+        "version": release.get("VERSION_ID", ""),
+        "slot": node.parameter("kubesolo.slot"),
+        "address": "" if interface == "kubesolo0" else address,
+        "interface": "" if interface == "kubesolo0" else interface,
+        "api": f"https://{address}:6443" if address and interface != "kubesolo0" else "",
+        "state": state(node, uptime),
+        "data": {"kind": data[0] or "memory", "device": data[2]},
+        "uptime_seconds": uptime,
+        "boot_seconds": node.milestones().get(MARKER),
+        "clock_set": (node.root / "run/kubesolo/clock-set").exists(),
+        "memory_kib": {
+            "total": int(memory.get("MemTotal", 0)),
+            "available": int(memory.get("MemAvailable", 0)),
+        },
+        "configuration": configuration(node),
+        "problems": node.problems(),
+    }
+
+
+def state(node: Node, uptime: float) -> str:
+    """Ready, or the first thing that is not well, as the status screen has it."""
+    if not node.alive("payload"):
+        crashes = node.text("run/kubesolo/payload.ended").split()
+        return f"Kubernetes ended ({crashes[0]} times in a row)" if crashes else "Kubernetes does not run"
+    seconds, _, words = node.text("run/kubesolo/payload.health").partition(" ")
+    if not seconds:
+        return "Kubernetes starts"
+    if uptime - float(seconds) > FRESH_SECONDS:
+        return "Kubernetes does not say how it is"
+    return "Ready" if words == "ok" else words
+
+
+def configuration(node: Node) -> dict[str, object]:
+    """What was made of the configuration file, without its values."""
+    try:
+        report = json.loads(node.text("run/kubesolo/cloud-init/report.json") or "{}")
+    except ValueError:
+        return {}
+    return {key: report[key] for key in report if key != "values"}
+
+
+def colons(text: str) -> list[tuple[str, str]]:
+    """Lines "KEY: VALUE"."""
+    return [(key, value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
+
+
+def in_words(found: dict[str, object]) -> str:
+    """The same for people."""
+    data = found["data"]
+    assert isinstance(data, dict)
+    rows = [
+        ("Node", found["name"]),
+        ("Version", f"{found['version']}{', slot ' + str(found['slot']) if found['slot'] else ''}"),
+        ("State", found["state"]),
+        ("Address", f"{found['address']} ({found['interface']})" if found["address"] else "none"),
+        ("API", found["api"] or "not reachable from outside"),
+        ("Data", f"on {data['device']}" if data["kind"] != "memory" else "in memory only"),
+        ("Clock", "set by a time server" if found["clock_set"] else "no time server has answered yet"),
+        ("Up", f"{found['uptime_seconds']} s"),
+    ]
+    problems = found["problems"]
+    assert isinstance(problems, list)
+    lines = [f"{name:8} {value}" for name, value in rows]
+    return "\n".join([*lines, *(f"Problem  {text}" for text in problems)])

@@ -1,0 +1,204 @@
+# The configuration file: where it lies, and what was made of it. Sourced by stage 45 after network.sh.
+# $STATE/cloud-init holds what the other stages read: network.sh, hostname, flags, payload.env, ntp and more,
+# as agent/config writes it.
+
+RESULT=$STATE/cloud-init
+# What was made of each content that was seen last; `current` names the folder that is in force.
+KEPT=$DATA/etc-kubesolo/.config
+DEFAULT_FILE=/mnt/data/etc-kubesolo/cloud-init.yaml
+# A larger file is no configuration; agent/config says so.
+LONGEST_KB=1025
+# Hundredths of a second that a stick may take to come up.
+STICK_TIMEOUT=500
+
+# find_configuration: sets FORM (file, nocloud, stick; lost or none without one), PLACE to a file or folder, and
+# ORIGIN to where it comes from in words. A boot parameter goes first, then the data partition, a NoCloud medium,
+# a KSOLOCONF stick.
+find_configuration() {
+    FORM=none PLACE='' ORIGIN=''
+    if [ "$KUBESOLO_CLOUDINIT" != "$DEFAULT_FILE" ]; then
+        ! take_file "${ROOT:-}$KUBESOLO_CLOUDINIT" "kubesolo.cloudinit=$KUBESOLO_CLOUDINIT" || return 0
+        FORM=lost
+        complain config "kubesolo.cloudinit=$KUBESOLO_CLOUDINIT: there is no such file"
+    elif ! take_file "$DATA/etc-kubesolo/cloud-init.yaml" 'the data partition'; then
+        wait_for_sticks
+        for label in CIDATA cidata KSOLOCONF; do
+            ! find_medium_labelled "$label" || ! take_medium "$label" || return 0
+        done
+    fi
+}
+
+take_file() {
+    [ -f "$1" ] || return 1
+    FORM=file PLACE=$1 ORIGIN=$2
+}
+
+# A stick that holds the configuration counts as much as the one that holds the data.
+wait_for_sticks() {
+    read_uptime
+    deadline=$((NOW + STICK_TIMEOUT))
+    while storage_coming_up && [ "$NOW" -lt "$deadline" ]; do
+        sleep 0.1
+        read_uptime
+    done
+}
+
+# find_medium_labelled LABEL: sets MEDIUM_PATH to the first device with this label.
+find_medium_labelled() {
+    [ -n "${LABELS+known}" ] || list_labels
+    while read -r MEDIUM_PATH label_found; do
+        [ "$label_found" != "$1" ] || return 0
+    done <<END
+$LABELS
+END
+    return 1
+}
+
+# Sets LABELS to lines "DEVICE LABEL" of all file systems that are not the system's own: most nodes have none.
+list_labels() {
+    LABELS=
+    booted='' own=''
+    read -r _ booted 2>/dev/null <"$STATE/medium" || :
+    read -r _ own 2>/dev/null <"$STATE/data" || :
+    list_block_devices
+    set --
+    for name in $BLOCK_DEVICES; do
+        [ "$name" != "$booted" ] && [ "$name" != "${own##*/}" ] || continue
+        read_partition_name "$name"
+        case $PARTITION_NAME in
+        KSOLOEFI | KSOLOA | KSOLOB | KSOLODATA | KSOLOBIOS) ;;
+        *) set -- "$@" "${ROOT:-}/dev/$name" ;;
+        esac
+    done
+    [ $# -gt 0 ] || return 0
+    LABELS=$(blkid -c /dev/null -s LABEL "$@" 2>/dev/null | sed -n 's/^\([^:]*\):.* LABEL="\([^"]*\)".*/\1 \2/p')
+}
+
+# take_medium LABEL: copies the files of MEDIUM_PATH, so that it can be pulled.
+take_medium() {
+    PLACE=$STATE/config
+    point=$STATE/config-medium
+    mkdir -p "$point" "$PLACE"
+    modprobe -q -a isofs vfat nls_ascii nls_cp437 nls_iso8859-1 2>/dev/null || :
+    if ! mount -o ro "$MEDIUM_PATH" "$point" 2>/dev/null; then
+        complain config "$MEDIUM_PATH ($1) can not be mounted"
+        return 1
+    fi
+    FORM=none
+    for file in user-data meta-data network-config cloud-init.yaml; do
+        [ ! -f "$point/$file" ] || copy_part "$point/$file"
+    done
+    umount "$point"
+    ORIGIN="$MEDIUM_PATH ($1)"
+    case $1/$FORM in
+    */none) complain config "$ORIGIN has none of the files of a configuration" && return 1 ;;
+    KSOLOCONF/stick) PLACE=$PLACE/cloud-init.yaml ;;
+    *) FORM=nocloud ;;
+    esac
+}
+
+copy_part() {
+    (umask 077 && dd if="$1" of="$PLACE/${1##*/}" bs=1024 count=$LONGEST_KB 2>/dev/null) || return 0
+    case $1 in
+    */cloud-init.yaml) FORM=stick ;;
+    *) [ "$FORM" = stick ] || FORM=nocloud ;;
+    esac
+}
+
+# Sets DIGEST to what stands for the configuration and for the version of who reads it.
+digest_configuration() {
+    if [ -d "$PLACE" ]; then
+        set -- "$PLACE"/*
+    else
+        set -- "$PLACE"
+    fi
+    DIGEST=$(cat "$@" "${ROOT:-}/usr/lib/os-release" | sha256sum) || return 1
+    DIGEST=$FORM-${DIGEST%% *}
+}
+
+# What was made before of the same content is taken as it is. A file that was taken away is no configuration any
+# more; a medium that was pulled leaves its own in force.
+apply_configuration() {
+    current=
+    read -r current 2>/dev/null <"$KEPT/current" || :
+    [ -d "$KEPT/$current" ] || current=
+    case $FORM/$current in
+    none/ | lost/) ;;
+    none/file-*)
+        info 'the configuration file has gone: the defaults are in force'
+        rm -rf "$KEPT"
+        ;;
+    none/* | lost/*) use_last ;;
+    *) apply_found ;;
+    esac
+    say_problems
+}
+
+apply_found() {
+    if ! digest_configuration; then
+        complain config "$ORIGIN can not be read"
+        use_last
+    elif [ "$DIGEST" = "$current" ]; then
+        copy_result "$KEPT/$current"
+    else
+        make_result
+    fi
+}
+
+use_last() {
+    [ -n "$current" ] || return 0
+    info 'the last configuration stays in force'
+    copy_result "$KEPT/$current"
+}
+
+copy_result() { mkdir -p "$RESULT" && cp -R "$1/." "$RESULT/"; }
+
+# Reads the configuration with Python, once for each content.
+make_result() {
+    rm -rf "$STATE/config.new"
+    set -- --out "$STATE/config.new"
+    [ -z "$current" ] || set -- "$@" --last-good "$KEPT/$current"
+    if [ "$FORM" = nocloud ]; then
+        for part in user-data meta-data network-config; do
+            [ ! -f "$PLACE/$part" ] || set -- "$@" "--$part" "$PLACE/$part"
+        done
+    else
+        set -- "$@" --file "$PLACE"
+    fi
+    status=0
+    python3 -I -S -m agent.apply "$@" >"$STATE/config.log" 2>&1 || status=$?
+    # 1: something in it is wrong, and all else applies.
+    if [ "$status" -le 1 ] && [ -d "$STATE/config.new" ]; then
+        copy_result "$STATE/config.new"
+        keep_result
+    else
+        complain config "the configuration from $ORIGIN can not be applied: $(tail -n 1 "$STATE/config.log")"
+        use_last
+    fi
+    milestone config-applied
+}
+
+# Content first, then the name: after a power cut it is read once more.
+keep_result() {
+    mkdir -p "$KEPT" && rm -rf "${KEPT:?}/$DIGEST" && cp -R "$STATE/config.new" "$KEPT/$DIGEST" &&
+        sync && write_durable "$KEPT/current" "$DIGEST
+" || warn 'what was made of the configuration can not be kept; it is read again at the next boot'
+    for old in "$KEPT"/file-* "$KEPT"/nocloud-* "$KEPT"/stick-*; do
+        [ "$old" = "$KEPT/$DIGEST" ] || rm -rf "$old"
+    done
+}
+
+# The first few on the console; all are in the boot log.
+say_problems() {
+    [ -s "$RESULT/problems" ] || { settle config; return 0; }
+    count=0
+    while IFS= read -r problem; do
+        count=$((count + 1))
+        if [ "$count" -le 5 ]; then warn "$problem"; else printf '%s\n' "$problem" >&2; fi
+        [ "$count" -gt 1 ] || first=$problem
+    done <"$RESULT/problems"
+    mkdir -p "$STATE/problems"
+    more=
+    [ "$count" -le 1 ] || more=" (and $((count - 1)) more; kubesolo-os validate shows all)"
+    printf '%s\n' "configuration: $first$more" >"$STATE/problems/config"
+}

@@ -1,0 +1,163 @@
+"""Python on the node: as much of a distribution's as agent/ needs, and agent/ itself, both compiled."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tasks import sources, userland
+from tasks.lib.debian import fetch
+from tasks.lib.debian.licences import package_parts
+from tasks.lib.debian.lockfile import keyed
+from tasks.lib.engine import Build, artifact
+from tasks.lib.errors import BuildError
+from tasks.lib.formats import bytecode
+from tasks.lib.formats.elf import closure
+from tasks.lib.formats.packages import add_deb
+from tasks.lib.formats.tree import Tree
+from tasks.lib.paths import TOP
+from tasks.lib.provider import parts_text
+from tasks.lib.target import Target
+from tasks.skeleton import LINKS
+
+SET = "python"
+RELEASE = "3.13"
+PROGRAM = f"usr/bin/python{RELEASE}"
+LIBRARY = f"usr/lib/python{RELEASE}"
+# Where Debian's packages of Python modules have theirs; the node's are beside the standard library, so that
+# Python finds them without its module `site`.
+PACKAGES = "usr/lib/python3/dist-packages"
+YAML = ("yaml", "_yaml")
+SELECTION = TOP / "tasks" / "python.toml"
+AGENT = TOP / "agent"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """tasks/python.toml: names of modules, of encodings, and of compiled extensions."""
+
+    modules: frozenset[str]
+    encodings: frozenset[str]
+    extensions: frozenset[str]
+
+
+def load_selection(path: Path = SELECTION) -> Selection:
+    """Read the selection; raises BuildError naming the file and what is wrong with it."""
+    try:
+        return Selection(**{key: frozenset(value) for key, value in tomllib.loads(path.read_text()).items()})
+    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise BuildError(f"{path}: {error}") from error
+
+
+def build_python(programs: Path, arch: str, libraries: str, b: Build) -> None:
+    """Interpreter, modules and the libraries that the userland does not have; and the packages used."""
+    everything, present = Tree(), Tree()
+    for path, target in LINKS.items():
+        everything.add_symlink(path, target)
+    present.add_tar(programs)
+    fetched = fetch.fetch_set(keyed(SET, arch), b.progress, b.note)
+    files = {package.name: add_deb(everything, deb) for package, deb in fetched}
+    if PROGRAM not in everything:
+        raise BuildError(f"the packages of set {SET} have no {PROGRAM}", "change RELEASE in tasks/python.py")
+    chosen = select(everything, load_selection())
+    linked = [PROGRAM, *(path for path in chosen if path.endswith(".so"))]
+    needed = closure(everything, linked, (libraries, *userland.LIBRARY_FOLDERS))
+    taken = chosen | {path for path in needed if path not in present}
+    tree = placed(everything.only(taken.__contains__))
+    tree.add_symlink("usr/bin/python3", Path(PROGRAM).name)
+    bytecode.compiled(tree, RELEASE, b.scratch).write_tar(b.outs[0], b.epoch)
+    used = {name for name, paths in files.items() if not taken.isdisjoint(paths)}
+    b.outs[1].write_text(parts_text(package_parts(fetched, used)))
+
+
+def select(everything: Tree, selection: Selection) -> set[str]:
+    """The paths of the chosen files; BuildError when a chosen name has none."""
+    found: dict[str, list[str]] = {}
+    for path, entry in everything.items():
+        if entry.kind != "dir" and (name := chosen_name(path, selection)):
+            found.setdefault(name, []).append(path)
+    wanted = {
+        *selection.modules, *YAML, *(f"encodings.{name}" for name in selection.encodings),
+        *(f"lib-dynload.{name}" for name in selection.extensions),
+    }  # fmt: skip
+    if missing := sorted(wanted - set(found)):
+        raise BuildError(f"{SELECTION}: not in Debian's Python: {', '.join(missing)}")
+    return {path for paths in found.values() for path in paths}
+
+
+def chosen_name(path: str, selection: Selection) -> str:
+    """The name with which the selection takes a file, "" when it does not."""
+    folder, _, rest = path.partition("/dist-packages/")
+    if folder == PACKAGES.removesuffix("/dist-packages"):
+        name = rest.partition("/")[0]
+        return name if name in YAML and path.endswith((".py", ".so")) else ""
+    if not path.startswith(f"{LIBRARY}/") or not path.endswith((".py", ".so")):
+        return ""
+    first, _, below = path.removeprefix(f"{LIBRARY}/").partition("/")
+    if first in ("encodings", "lib-dynload"):
+        name = below.partition(".")[0]
+        names = selection.encodings if first == "encodings" else selection.extensions
+        return f"{first}.{name}" if name in names else ""
+    name = first.removesuffix(".py")
+    return name if name in selection.modules else ""
+
+
+def placed(tree: Tree) -> Tree:
+    """The same with all modules beside the standard library."""
+    result = tree.only(lambda path: not path.startswith(f"{PACKAGES}/"))
+    for path in tree:
+        if path.startswith(f"{PACKAGES}/") and tree[path].kind == "file":
+            result.add_file(path.replace(PACKAGES, LIBRARY), tree[path].content, tree[path].mode)
+    return result
+
+
+def build_agent(b: Build) -> None:
+    """The node's own modules, compiled."""
+    tree = Tree()
+    for path in sorted(AGENT.rglob("*.py")):
+        tree.add_file(f"{LIBRARY}/agent/{path.relative_to(AGENT)}", path)
+    bytecode.compiled(tree, RELEASE, b.scratch).write_tar(b.out, b.epoch)
+
+
+def archive(target: Target) -> Path:
+    """The tar of interpreter, modules and libraries, laid out as on the node."""
+    return target.base_folder / "python.tar"
+
+
+def parts(target: Target) -> Path:
+    """The list of the packages that they come from."""
+    return target.base_folder / "python.parts.json"
+
+
+def agent(target: Target) -> Path:
+    """The tar of agent/."""
+    return target.folder / "agent.tar"
+
+
+def tasks(target: Target) -> Iterator[dict[str, object]]:
+    """Python and what runs on it."""
+    programs, epoch = userland.archive(target), {"epoch": target.epoch}
+    yield artifact(
+        target.task("python"),
+        doc="Python for the node: interpreter, the modules that agent/ needs, libraries",
+        build=partial(build_python, programs, target.arch.name, target.arch.libraries),
+        targets=[archive(target), parts(target)],
+        files=[programs, SELECTION, sources.listing(SET, target.arch), bytecode.PROGRAM],
+        values=epoch,
+        tools=[bytecode.SET],
+        group=target.group,
+    )
+    yield artifact(
+        target.task("agent"),
+        doc="agent/ compiled",
+        build=build_agent,
+        targets=[agent(target)],
+        files=[bytecode.PROGRAM],
+        trees=[AGENT],
+        values=epoch,
+        tools=[bytecode.SET],
+        group=target.group,
+    )

@@ -1,0 +1,161 @@
+"""The command `kubesolo-os` against a node's files in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent import main, reset, status, support
+from agent.node import Node
+
+SECRET = "edge-secret-0123456789"
+TOKEN = "token-0123456789abcdef"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A node that is Ready."""
+    files = {
+        "usr/lib/os-release": 'VERSION_ID="1.2.3"\nPRETTY_NAME="KubeSolo OS 1.2.3"\n',
+        "proc/uptime": "110.00 1.00\n",
+        "proc/cmdline": f"quiet kubesolo.slot=B kubesolo.edge-key={SECRET}\n",
+        "proc/meminfo": "MemTotal:  1000 kB\nMemAvailable:  400 kB\n",
+        f"proc/{os.getpid()}/comm": "kubesolo\n",
+        "run/kubesolo/etc/hostname": "edge-1\n",
+        "run/kubesolo/address": "eth0 10.0.2.15\n",
+        "run/kubesolo/payload.pid": f"{os.getpid()}\n",
+        "run/kubesolo/payload.health": "100 ok\n",
+        "run/kubesolo/data": "disk /dev/vda4\n",
+        "run/kubesolo/milestones": "init-start 1.00\nstage-90-kubesolo 9.50\n",
+        "run/kubesolo/boot.log": f"started with {SECRET}\n",
+        "run/kubesolo/cloud-init/payload.env": f"KUBESOLO_PORTAINER_EDGE_KEY={SECRET}\n",
+        "run/kubesolo/cloud-init/kubeconfig-token": f"{TOKEN}\n",
+        "run/kubesolo/problems/config": "configuration: line 3 is wrong\n",
+        "etc/kubesolo/cloud-init.yaml": f"portainer:\n  edge-key: other-{SECRET}\n"
+        f"kubeconfig: {{token: {TOKEN}}}\n",
+        "etc/kubesolo/extra-flags": "--portainer-edge-key=on-a-flag\n",
+        "var/log/kubesolo.log": "x" * 5_000_000 + "end\n",
+        "mnt/data/file": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_status_of_a_node_that_is_ready(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.main(["--json"], Node(root)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["name"] == "edge-1"
+    assert found["slot"] == "B"
+    assert found["api"] == "https://10.0.2.15:6443"
+    assert found["data"] == {"kind": "disk", "device": "/dev/vda4"}
+    assert found["memory_kib"] == {"total": 1000, "available": 400}
+    assert found["boot_seconds"] == 9.5
+    assert found["problems"] == ["configuration: line 3 is wrong"]
+    assert status.main([], Node(root)) == 0
+    text = capsys.readouterr().out
+    assert "State    Ready\n" in text
+    assert "Problem  configuration: line 3 is wrong\n" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("run/kubesolo/payload.health", "100 DNS does not answer\n", "DNS does not answer"),
+        ("run/kubesolo/payload.health", "10 ok\n", "Kubernetes does not say how it is"),
+        ("run/kubesolo/payload.health", "", "Kubernetes starts"),
+        ("run/kubesolo/payload.pid", "999999999\n", "Kubernetes does not run"),
+    ],
+)
+def test_status_names_what_is_not_well(
+    root: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, said: str
+) -> None:
+    (root / name).write_text(content)
+    assert status.main([], Node(root)) == 1
+    assert f"State    {said}\n" in capsys.readouterr().out
+
+
+def test_status_of_an_empty_root_is_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.main([], Node(tmp_path)) == 1
+    assert "Address  none" in capsys.readouterr().out
+
+
+def members(archive: Path) -> dict[str, bytes]:
+    found = {}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            stream = tar.extractfile(member)
+            assert stream
+            found[member.name] = stream.read()
+    return found
+
+
+def test_the_archive_for_support_has_no_secret(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "support.tar.gz"
+    assert support.main(["--out", str(out)], Node(root)) == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    found = members(out)
+    everything = b"".join(found.values())
+    assert SECRET.encode() not in everything
+    assert TOKEN.encode() not in everything
+    assert b"on-a-flag" not in everything
+    assert b"edge-key: [removed]" in found["support/etc/kubesolo/cloud-init.yaml"]
+    assert "support/run/kubesolo/cloud-init/payload.env" not in found
+    assert found["support/var/log/kubesolo.log"].endswith(b"end\n")
+    assert len(found["support/var/log/kubesolo.log"]) == support.LONGEST
+    assert b'"name": "edge-1"' in found["support/status.json"]
+
+
+def test_support_says_what_can_not_be_written(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "taken").write_text("mine")
+    assert support.main(["--out", str(root / "taken")], Node(root)) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def answers(*texts: str) -> Callable[[str], str]:
+    """A person who answers the questions one after the other."""
+    left: Iterator[str] = iter(texts)
+
+    def ask(question: str) -> str:
+        try:
+            return next(left)
+        except StopIteration:
+            raise EOFError from None
+
+    return ask
+
+
+@pytest.mark.parametrize("said", [("no",), ("yes", "another"), ("yes",), ()])
+def test_reset_asks_twice(root: Path, said: tuple[str, ...]) -> None:
+    assert reset.main([], root, answers(*said)) == 1
+    assert not (root / reset.MARK).exists()
+
+
+@pytest.mark.parametrize(("words", "what"), [([], "cluster"), (["--all"], "all")])
+def test_reset_leaves_a_mark_for_the_next_boot(root: Path, words: list[str], what: str) -> None:
+    assert reset.main(words, root, answers("yes", "edge-1")) == 0
+    assert (root / reset.MARK).read_text() == f"{what}\n"
+
+
+def test_reset_without_questions(root: Path) -> None:
+    assert reset.main(["--yes", "--all"], root, answers()) == 0
+    assert (root / reset.MARK).read_text() == "all\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["frobnicate"], ["status", "--yaml"], ["reset", "now"], ["support", "--out"], ["validate"]]
+)
+def test_wrong_usage_is_said(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(words) == 2
+    assert "usage: " in capsys.readouterr().err
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([]) == 0
+    assert "kubesolo-os COMMAND" in capsys.readouterr().out

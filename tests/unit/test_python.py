@@ -1,0 +1,82 @@
+"""Python for the node: what is taken of it really runs, without sources and without what a host has."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tasks import python
+from tasks.lib.arch import AMD64
+from tasks.lib.engine import Build
+from tasks.lib.errors import BuildError
+from tasks.lib.formats import bytecode
+from tasks.lib.formats.tree import Tree
+from tasks.lib.paths import TOP
+from tasks.lib.process import run
+from tests.unit.targets import EPOCH, VALUES
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python as on the node, with all its libraries, and agent/."""
+    folder = tmp_path_factory.mktemp("python")
+    Tree().write_tar(folder / "nothing.tar", 0)
+    outs = [folder / "python.tar", folder / "parts.json"]
+    (folder / "scratch").mkdir()
+    python.build_python(
+        folder / "nothing.tar", "amd64", AMD64.libraries, Build(outs, folder / "scratch", values=VALUES)
+    )
+    (folder / "agent").mkdir()
+    python.build_agent(Build([folder / "agent.tar"], folder / "agent", values=VALUES))
+    for name in ("python.tar", "agent.tar"):
+        with tarfile.open(folder / name) as archive:
+            archive.extractall(folder / "root", filter="tar")
+    return folder / "root"
+
+
+def command(root: Path) -> list[str]:
+    """Starts that Python with its own loader and libraries, and without its sources' folders."""
+    libraries = root / AMD64.libraries
+    program = [str(libraries / AMD64.loader), "--library-path", str(libraries), str(root / python.PROGRAM)]
+    return ["env", f"PYTHONHOME={root}/usr", *program, "-s", "-S", "-B"]
+
+
+def test_modules_of_the_agent_run(root: Path) -> None:
+    modules = sorted(
+        ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__")
+        for path in python.AGENT.rglob("*.py")
+    )
+    code = f"import importlib, yaml\nfor name in {modules!r}: importlib.import_module(name)\n"
+    code += "assert yaml.__with_libyaml__\nprint(yaml.safe_load('a: [1, 2]'))"
+    assert run([*command(root), "-c", code]).stdout == b"{'a': [1, 2]}\n"
+
+
+def test_what_the_next_modules_need_is_there(root: Path) -> None:
+    """Transport and signatures: ssl loads its libraries, libcrypto can be called."""
+    code = (
+        "import ssl, http.client, http.server, hashlib, ctypes, tarfile, subprocess, urllib.request, logging"
+    )
+    run([*command(root), "-c", f"{code}\nssl.create_default_context(); hashlib.new('sha512', b'x')"])
+
+
+def test_there_are_no_sources(root: Path) -> None:
+    assert not list(root.rglob("*.py"))
+    assert list(root.rglob("agent/grubenv.pyc"))
+
+
+def test_compiling_gives_the_same_bytes_twice(tmp_path: Path) -> None:
+    sources = Tree()
+    sources.add_file("usr/lib/a.py", "def f(x: int) -> set[str]:\n    return {'a', 'b', str(x)}\n")
+    sources.add_file("usr/lib/data", "x")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        bytecode.compiled(sources, python.RELEASE, tmp_path / name).write_tar(tmp_path / f"{name}.tar", EPOCH)
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+
+
+def test_a_name_that_debian_does_not_have_is_an_error() -> None:
+    selection = python.Selection(frozenset({"jason"}), frozenset(), frozenset())
+    with pytest.raises(BuildError, match="not in Debian's Python: _yaml, jason, yaml"):
+        python.select(Tree(), selection)
