@@ -7,11 +7,12 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from itertools import chain
 from typing import Any, NamedTuple
 
 from tasks.lib.config import load_config
 from tasks.lib.debian.lockfile import load_lock
-from tasks.lib.debian.mirror import find_mirrors
+from tasks.lib.debian.mirror import ask, find_mirrors
 from tasks.lib.engine.command import Command
 from tasks.lib.engine.text import size_text
 from tasks.lib.environment import missing_host_packages
@@ -20,7 +21,6 @@ from tasks.lib.paths import BUILD, TOP, cache_dir
 
 NEEDED_BYTES = 8_000_000_000
 NEEDED_MEMORY = 2_000_000_000
-TIMEOUT_S = 10
 
 
 class Finding(NamedTuple):
@@ -40,10 +40,9 @@ class Plugin(Command):
         """Print one line for each finding."""
         os.chdir(TOP)
         worst = 0
-        for check in CHECKS:
-            for finding in findings(check):
-                print(f"{finding.level:<5} {finding.what:<9} {finding.detail}", flush=True)
-                worst |= finding.level == "FAIL"
+        for finding in chain.from_iterable(map(findings, CHECKS)):
+            print(f"{finding.level:<5} {finding.what:<9} {finding.detail}", flush=True)
+            worst |= finding.level == "FAIL"
         return int(worst)
 
 
@@ -91,17 +90,9 @@ def check_disk() -> Iterator[Finding]:
 
 def check_mirror() -> Iterator[Finding]:
     """The package mirror; a build from a full cache does without."""
-    import requests
-
-    suite = load_config().debian.suite
     for base in find_mirrors().main[:2]:
-        address = f"{base}/dists/{suite}/InRelease"
-        try:
-            answer = requests.head(address, timeout=TIMEOUT_S, allow_redirects=True)
-            level = "ok" if answer.ok else "warn"
-            yield Finding(level, "mirror", f"{address}: {answer.status_code} {answer.reason}")
-        except requests.RequestException as error:
-            yield Finding("warn", "mirror", f"{address} can not be reached: {type(error).__name__}")
+        found, said = ask(base, load_config().debian.suite)
+        yield Finding("ok" if found else "warn", "mirror", said)
 
 
 def check_kvm() -> Iterator[Finding]:

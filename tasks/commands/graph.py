@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from doit.cmd_base import tasks_and_deps_iter
 from doit.task import Task
 
-from tasks.lib.engine.command import GraphCommand, option
+from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.records import artifact_of
 
 COLOURS = {"products": "#cfe8cf", "parts": "#d5e3f5", "sources": "#eeeeee", "tests": "#f7e6c4"}
@@ -20,16 +19,11 @@ class Plugin(GraphCommand):
 
     doc_purpose = "draw the task graph, of all or of some tasks: ./doit graph iso | dot -Tsvg >graph.svg"
     doc_usage = "[TASK ...]"
-    cmd_options = (option("output", "", "file to write [default: standard output]", "o"),)
 
     def work(self, options: dict[str, Any], names: list[str]) -> int:
         """Write the tasks that are named, or all, with what they need."""
         wanted = [self.find(name).name for name in names] or list(self.tasks)
-        text = "\n".join(to_dot(tasks_and_deps_iter(self.tasks, wanted))) + "\n"
-        if options["output"]:
-            self.user_path(options["output"]).write_text(text)
-        else:
-            sys.stdout.write(text)
+        print("\n".join(to_dot(tasks_and_deps_iter(self.tasks, wanted))))
         return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getopt
 import importlib
 import os
-from pathlib import Path
 from typing import Any
 
 from doit import cmd_base
@@ -85,7 +84,6 @@ class GraphCommand(Command):
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Open the database and load the graph, then work."""
-        self._user_folder = Path.cwd()
         os.chdir(TOP)
         self.records = Records(DATABASE, TOP)
         try:
@@ -99,10 +97,6 @@ class GraphCommand(Command):
     def work(self, options: dict[str, Any], names: list[str]) -> int:
         """What the command does, with its options' values and its arguments; returns the exit status."""
         raise NotImplementedError
-
-    def user_path(self, path: str) -> Path:
-        """A path from the command line, which is meant from where the user stands."""
-        return self._user_folder / path
 
     def find(self, name: str) -> Task:
         """The task called `name` or making the target `name`; raises BuildError with a suggestion."""

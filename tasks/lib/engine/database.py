@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,22 +74,22 @@ class Database(SqliteDB):
             raise sqlite3.DatabaseError(f"is damaged: {found}")
         return conn
 
-    def _refusal(self, error: sqlite3.Error) -> BuildError:
-        foreign = not os.access(self.name, os.W_OK)
-        hint = "an earlier run was made by another user" if foreign else "is the disk full?"
-        return BuildError(f"{self.name}: {error}", hint)
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            foreign = not os.access(self.name, os.W_OK)
+            hint = "an earlier run was made by another user" if foreign else "is the disk full?"
+            raise BuildError(f"{self.name}: {error}", hint) from error
 
     def commit(self) -> None:
         """Write what is pending to the disk."""
-        try:
+        with self._writing():
             for task_id in self._dirty:
-                self._conn.execute(
-                    "insert or replace into doit values (?,?)",
-                    (task_id, self.codec.encode(self._cache[task_id])),
-                )
+                record = self.codec.encode(self._cache[task_id])
+                self._conn.execute("insert or replace into doit values (?,?)", (task_id, record))
             self._conn.commit()
-        except sqlite3.Error as error:
-            raise self._refusal(error) from error
         self._dirty = set()
 
     def dump(self) -> None:
@@ -100,10 +101,8 @@ class Database(SqliteDB):
 
     def remove(self, task_id: str) -> None:
         """Forget a task; effective at the next commit."""
-        try:
+        with self._writing():
             super().remove(task_id)
-        except sqlite3.Error as error:
-            raise self._refusal(error) from error
 
     def files(self) -> dict[str, tuple[str, str]]:
         """The digests of files by path: (fingerprint, SHA-256); none when the host has booted since."""
@@ -130,10 +129,8 @@ class Database(SqliteDB):
 
     def keep(self, table: str, key: str, value: Any) -> None:
         """Keep a value; effective at the next commit. Raises BuildError."""
-        try:
+        with self._writing():
             self._conn.execute(f"insert or replace into {table} values (?,?)", (key, value))
-        except sqlite3.Error as error:
-            raise self._refusal(error) from error
 
     def remember(self, key: str, value: dict[str, Any]) -> None:
         """Keep something about recipes that can be computed again: losing it costs time, not truth."""

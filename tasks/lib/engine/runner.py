@@ -230,18 +230,10 @@ class ParallelRunner(Runner):
             self._remains.append(job.spec)
 
     def _remove_remains(self) -> None:
-        """Remove what could not be removed when its worker ended.
-
-        Raises OSError, the last one, when something stays.
-        """
-        failed: OSError | None = None
-        for spec in self._remains:
-            try:
-                discard(spec)
-            except OSError as error:
-                failed = error
-        if failed is not None:
-            raise failed
+        """Remove what could not be removed when its worker ended; OSError when something stays."""
+        with contextlib.ExitStack() as every:
+            for spec in self._remains:
+                every.callback(discard, spec)
 
     def _end_all(self) -> None:
         """Stop what still runs: SIGTERM, a moment to clean up, SIGKILL."""

@@ -18,7 +18,9 @@ PARTS = (
     *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "landlock", "paths", "process")),
     "requirements.lock",
 )
-ELSEWHERE = ("dev_vm", "doctor", "kubeconfig", "lock", "bench", "test", "test_all", "usb")
+ELSEWHERE = (
+    "bench", "dev_vm", "docs", "doctor", "kubeconfig", "lock", "test", "test_all", "usb", "validate",
+)  # fmt: skip
 HEAD = """\
 import os, sys, time
 from functools import partial
