@@ -114,7 +114,8 @@ def stick(root: FakeRoot, label: str, **files: str) -> None:
     root.write("dev/sdb", "")
     root.write(
         "fakes/blkid",
-        f'blkid() {{ shift 4; for d; do echo "$d: UUID=\\"1\\" LABEL=\\"{label}\\" TYPE=\\"vfat\\""; done; }}\n',
+        "blkid() { shift 4; "
+        f'for d; do echo "$d: UUID=\\"1\\" LABEL=\\"{label}\\" TYPE=\\"vfat\\""; done; }}\n',
     )
     root.fake("mount", MEDIUM)
     for name, text in files.items():

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.lib.code.reach import Code
+from tasks.lib.code.source import Summary, summarise
 from tasks.lib.engine.database import Database
 from tasks.lib.engine.digests import Digests
 from tasks.lib.engine.spec import definition_of
 from tasks.lib.errors import BuildError
-from tasks.lib.python.reach import Code
-from tasks.lib.python.source import Summary, summarise
 
 FORMAT = 3
 STARTED_NS = time.time_ns()

@@ -42,7 +42,7 @@ class Project:
             (top / part).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(TOP / part, top / part)
         ignored = shutil.ignore_patterns("__pycache__")
-        for name in ("engine", "python"):
+        for name in ("code", "engine"):
             shutil.copytree(TOP / "tasks/lib" / name, top / "tasks/lib" / name, ignore=ignored)
         (top / "tasks/commands").mkdir()
         for source in (TOP / "tasks/commands").glob("*.py"):

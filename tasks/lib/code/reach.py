@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from tasks.lib.code.source import EFFECTS, Summary
 from tasks.lib.errors import BuildError
-from tasks.lib.python.source import EFFECTS, Summary
 
 Definition = tuple[str, str]
 
