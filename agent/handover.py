@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 
 PORT = 8080
@@ -117,6 +118,11 @@ class Server(ThreadingHTTPServer):
         self.places = threading.BoundedSemaphore(CLIENTS)
         self.done = threading.Event()
         super().__init__(address, Handler)
+
+    def server_bind(self) -> None:
+        """Without asking the network for the node's own name, as http.server does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (as in the base)
         """Refuse a client when there are too many."""

@@ -50,7 +50,7 @@ def validate(path: str, as_json: bool = False, boot: bool = False) -> int:
         print(json.dumps(record, indent=2))
     else:
         for line in problems.lines(found):
-            sys.stdout.write(f"{line}\n")
+            print(line.encode(errors="backslashreplace").decode())
         if not found:
             print(f"{path}: no errors")
     return BAD if wrong else GOOD

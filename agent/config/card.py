@@ -56,27 +56,36 @@ def check_card(card: Card, fields: Fields, problems: Problems) -> None:
     """Compare the parts of a card with each other; `fields` know where they stand."""
 
     check_mode(card, fields, problems)
+    check_routers(card, fields, problems)
+    check_ipv6(card, fields, problems)
+    for to, via in card.routes:
+        if ipaddress.ip_network(to).version != ipaddress.ip_address(via).version:
+            what = f"the route to {to} has the router {via} of the other IP version"
+            problems.error(*fields.where("routes"), what)
+
+
+def check_routers(card: Card, fields: Fields, problems: Problems) -> None:
+    """One router of each IP version, where the node has an address of that version."""
     own = card.interfaces()
-    gateways = [ipaddress.ip_address(text) for text in card.gateways]
+    routers = [ipaddress.ip_address(text) for text in card.gateways]
     where = fields.where("gateway", "gateway4", "gateway6", "routes")
     for version in (4, 6):
-        same = [gateway for gateway in gateways if gateway.version == version]
+        same = [router for router in routers if router.version == version]
         if len(same) > 1:
             problems.error(*where, f"two IPv{version} routers, {same[0]} and {same[1]}; one is allowed")
-    for gateway in gateways:
-        if any(gateway == address.ip for address in own):
-            problems.error(*where, f"{gateway} is the node's own address; it must be the router's")
-        networks = [address.network for address in own if address.version == gateway.version]
-        if networks and not gateway.is_link_local and not any(gateway in network for network in networks):
-            problems.warn(
-                *where, f"the router {gateway} is outside of {networks[0]}; it must be on the same wire"
-            )
-    for to, via in card.routes:
-        if to != "default" and ipaddress.ip_network(to).version != ipaddress.ip_address(via).version:
-            problems.error(
-                *fields.where("routes"), f"the route to {to} has the router {via} of the other IP version"
-            )
-    check_ipv6(card, fields, problems)
+    for router in routers:
+        networks = [address.network for address in own if address.version == router.version]
+        if router.version == 4 and card.mode == "dhcp":
+            problems.error(*where, f"the router {router} beside DHCP, which names one; keep one of them")
+        elif router.version == 4 and not networks and card.addresses:
+            problems.error(*where, f"the router {router} needs an IPv4 address of the node")
+        elif router.version == 6 and card.ipv6 == "off":
+            problems.error(*where, f"the router {router} is for IPv6, which is off")
+        elif any(router == address.ip for address in own):
+            problems.error(*where, f"{router} is the node's own address; it must be the router's")
+        elif networks and not router.is_link_local and not any(router in network for network in networks):
+            what = f"the router {router} is outside of {networks[0]}; it must be on the same wire"
+            problems.warn(*where, what)
 
 
 def check_mode(card: Card, fields: Fields, problems: Problems) -> None:
@@ -121,7 +130,15 @@ def check_cards(cards: list[Card], problems: Problems) -> None:
         for address in card.interfaces():
             if (other := addresses.setdefault(str(address.ip), card)) is not card:
                 problems.error(card.place, card.path, f"has the address {address.ip} of {other.path} too")
+    if cards and all(card.mode == "static" and card.addresses and not has_ipv4(card) for card in cards):
+        what = "no card has an IPv4 address; pods and services have IPv4 addresses only"
+        problems.warn(cards[0].place, cards[0].path, what)
     routers = [card for card in cards if any(":" not in gateway for gateway in card.gateways)]
     if len(routers) > 1:
         what = f"is the second card with an IPv4 router, after {routers[0].path}; the first one's is used"
         problems.warn(routers[1].place, routers[1].path, what)
+
+
+def has_ipv4(card: Card) -> bool:
+    """Whether a card has an IPv4 address of its own."""
+    return any(address.version == 4 for address in card.interfaces())

@@ -23,7 +23,8 @@ def write(folder: str, files: Mapping[str, File]) -> None:
     new, old = folder + NEW, folder + OLD
     remove(new)
     os.makedirs(os.path.dirname(folder) or ".", exist_ok=True)
-    os.mkdir(new, 0o755)
+    os.mkdir(new)
+    os.chmod(new, 0o755)
     for name, (data, mode) in files.items():
         write_file(os.path.join(new, name), data, mode)
     flush(new)

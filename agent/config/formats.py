@@ -32,7 +32,7 @@ NAME = rf"{LABEL}(?:\.{LABEL})*\.?"
 SERVER = rf"{LABEL}(?:\.{LABEL})*(?::[0-9]{{1,5}})?|{IPV6}"
 SAN = rf"(?:\*\.)?{LABEL}(?:\.{LABEL})*|{IPV6}"
 SHA256 = "[0-9A-Fa-f]{64}"
-PATH = r"/[^\"'\x00-\x1f]*"
+PATH = r"""/[^"'\x00-\x1f]*"""
 TOKEN = "[!-~]{16,128}"
 LOOPBACK = "is a loopback address"
 

@@ -6,12 +6,12 @@ from agent.config import formats, sshkeys
 from agent.config.foreign import FOREIGN
 from agent.config.kinds import Boolean, ListOf, Text
 from agent.config.networkkeys import NETWORK
+from agent.config.payload import STATE
 from agent.config.records import Key, Record
 
 HEADER = "#cloud-config"
 IMAGES = "/mnt/data/images"
 EXTENSIONS = "/mnt/data/extensions"
-STATE = "/var/lib/kubesolo"
 
 HOST_NAME = Text(
     "a host name: a-z, 0-9 and '-', at most 63 characters (RFC 1123)", formats.NAME, formats.host_name, 253
@@ -31,8 +31,10 @@ NTP_SERVER = Text(
     253,
 )
 EDGE_ID = 'The ID of this node in Portainer; `""` is none.'
-EDGE_KEY = "The key that Portainer gives for the node. A secret: it goes by a file that only root reads, "
-"never by a command line."
+EDGE_KEY = (
+    "The key that Portainer gives for the node. A secret: it goes by a file that only root reads, "
+    "never by a command line."
+)
 EDGE_ASYNC = "Whether Portainer's agent works in asynchronous mode."
 
 KUBESOLO = Record(

@@ -29,7 +29,8 @@ class Config:
         self.hostname = ""
         self.cards: list[Card] | None = None
         self.flags: list[str] = []
-        self.edge: dict[str, str] = {}
+        self.kubesolo_edge: dict[str, str] = {}
+        self.portainer_edge: dict[str, str] = {}
         self.keys: list[str] | None = None
         self.servers: list[str] | None = None
         self.images: dict[str, str] | None = None
@@ -55,7 +56,7 @@ def build(root: Fields, problems: Problems, network_problems: Problems | None = 
         config.cards = read_network(network, network_problems or problems)
     read_payload(config, root, problems)
     read_access(config, root, problems)
-    read_services(config, root)
+    read_services(config, root, problems)
     check_ranges(config, root, problems)
     found = [*problems.found, *(network_problems.found if network_problems else ())]
     config.broken = {section_of(problem.key) for problem in found if problem.severity == ERROR}
@@ -80,7 +81,10 @@ def read_payload(config: Config, root: Fields, problems: Problems) -> None:
     kubesolo = root.fields("kubesolo")
     kinds = {name: key.kind for name, key in KUBESOLO.keys.items()}
     config.flags = payload.read_flags(kubesolo, kinds, problems)
-    config.edge = payload.read_edge(kubesolo, root.fields("portainer"), problems)
+    portainer = root.fields("portainer")
+    config.kubesolo_edge = payload.read_edge(kubesolo, payload.OF_EDGE)
+    config.portainer_edge = payload.read_edge(portainer, payload.EDGE)
+    payload.check_edge(kubesolo, portainer, problems)
 
 
 def read_access(config: Config, root: Fields, problems: Problems) -> None:
@@ -105,7 +109,7 @@ def read_access(config: Config, root: Fields, problems: Problems) -> None:
         config.token = token
 
 
-def read_services(config: Config, root: Fields) -> None:
+def read_services(config: Config, root: Fields, problems: Problems) -> None:
     """Sections ntp, airgap and extensions."""
     ntp = root.fields("ntp")
     if ntp.flag("enabled") is False:
@@ -119,7 +123,10 @@ def read_services(config: Config, root: Fields) -> None:
             "AIRGAP_IMAGES_DIR": airgap.text("images_dir") or IMAGES,
         }
     for extension in root.rows("extensions"):
-        config.extensions.append((extension.text("sha256"), f"{EXTENSIONS}/{extension.text('file')}"))
+        path = f"{EXTENSIONS}/{extension.text('file')}"
+        if extension.text("file") and any(path == other for _, other in config.extensions):
+            problems.error(*extension.where("file"), "is there twice; keep one")
+        config.extensions.append((extension.text("sha256"), path))
 
 
 def check_ranges(config: Config, root: Fields, problems: Problems) -> None:

@@ -42,8 +42,8 @@ def read_link(fields: Fields, problems: Problems) -> Card:
     card.mode = "dhcp" if fields.flag("dhcp4") else "static"
     card.gateways = [text for name in ("gateway4", "gateway6") if (text := fields.text(name))]
     for route in fields.rows("routes"):
-        if route.given("to") and route.given("via"):
-            card.add_route(route.text("to"), route.text("via"))
+        if (to := route.text("to")) and (via := route.text("via")):
+            card.add_route(to, via)
     servers = fields.fields("nameservers")
     card.dns = servers.texts("addresses")
     card.search = servers.texts("search")
@@ -52,8 +52,7 @@ def read_link(fields: Fields, problems: Problems) -> Card:
     listens = fields.flag("accept-ra") is not False or fields.flag("dhcp6") is True
     card.ipv6 = "auto" if listens else "static" if has_ipv6 else "off"
     if card.mode == "static" and not fields.given("addresses") and fields.flag("dhcp6") is True:
-        what = "IPv6 alone is not enough for Kubernetes' own networks, which are IPv4: add dhcp4 or an "
-        "IPv4 address"
+        what = "IPv6 alone is not enough, as Kubernetes' own networks are IPv4: add dhcp4 or an IPv4 address"
         problems.error(fields.place_of("dhcp6"), join(fields.path, "dhcp6"), what)
     else:
         check_card(card, fields, problems)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from agent.config import tree
 from agent.config.fields import Fields
 from agent.config.kinds import BAD, Kind
 from agent.config.problems import Place, Problems, join, nearest
-from agent.config.tree import Scalar, Sequence
 
 # Rendered as `--name` when true.
 SWITCHES = ("debug", "pprof-server", "load-balancer", "disable-ipv6", "db-wal-repair", "full")
 VALUES = ("path", "local-storage-shared-path", "pod-cidr", "service-cidr")
 LOCAL = "local-storage"
+# Where the data partition's folder of the payload is mounted.
+STATE = "/var/lib/kubesolo"
 SANS = "apiserver-extra-sans"
 EDGE = ("edge-id", "edge-key", "edge-async")
 OF_EDGE = tuple(f"portainer-{name}" for name in EDGE)
+VARIABLES = tuple(f"KUBESOLO_{name.replace('-', '_').upper()}" for name in OF_EDGE)
 DEFAULT_PODS = "10.42.0.0/16"
 DEFAULT_SERVICES = "10.43.0.0/16"
 
@@ -32,6 +35,10 @@ def read_flags(kubesolo: Fields, kinds: Mapping[str, Kind], problems: Problems) 
         flags.append(f"--{LOCAL}" if local else f"--{LOCAL}=false")
     flags += [f"--{name}" for name in SWITCHES if kubesolo.flag(name)]
     check_networks(kubesolo, problems)
+    if kubesolo.text("path") not in ("", STATE):
+        problems.warn(
+            *kubesolo.where("path", "extra-flags"), f"the node's own tools look for the state in {STATE}"
+        )
     return flags
 
 
@@ -64,11 +71,11 @@ def take_extra(kubesolo: Fields, kinds: Mapping[str, Kind], problems: Problems) 
 def read_value(name: str, value: str, kind: Kind, place: Place, key: str, problems: Problems) -> object:
     """The value of a flag, checked like that of the key."""
     if name in (*SWITCHES, LOCAL):
-        return kind.read(Scalar(place, value or "true", True), key, problems)
+        return kind.read(tree.Scalar(place, value or "true", True), key, problems)
     if name != SANS:
-        return kind.read(Scalar(place, value, False), key, problems)
-    names = Sequence(place)
-    names.items.extend(Scalar(place, text, False) for text in value.split(","))
+        return kind.read(tree.Scalar(place, value, False), key, problems)
+    names = tree.Sequence(place)
+    names.items.extend(tree.Scalar(place, text, False) for text in value.split(","))
     return kind.read(names, key, problems)
 
 
@@ -122,19 +129,25 @@ def check_networks(kubesolo: Fields, problems: Problems) -> None:
         problems.error(kubesolo.place_of(name), join(kubesolo.path, name), what)
 
 
-def read_edge(kubesolo: Fields, portainer: Fields, problems: Problems) -> dict[str, str]:
-    """Environment variables of the payload, for Portainer; the keys of both sections mean the same."""
+def read_edge(section: Fields, names: Sequence[str]) -> dict[str, str]:
+    """Environment variables of the payload for Portainer, from the keys that a section has for EDGE."""
     found: dict[str, str] = {}
-    for name, other in zip(EDGE, OF_EDGE, strict=True):
-        variable = f"KUBESOLO_{other.replace('-', '_').upper()}"
-        if name == "edge-async":
-            values = [portainer.flag(name), kubesolo.flag(other)]
-            texts = ["" if value is None else str(value).lower() for value in values]
-        else:
-            texts = [portainer.text(name), kubesolo.text(other)]
-        if all(texts) and texts[0] != texts[1]:
-            what = f"says something else than {join(portainer.path, name)}; keep one of them"
-            problems.error(kubesolo.place_of(other), join(kubesolo.path, other), what)
-        if text := texts[0] or texts[1]:
+    for variable, name in zip(VARIABLES, names, strict=True):
+        value = section.values.get(name)
+        if text := str(value).lower() if isinstance(value, bool) else section.text(name):
             found[variable] = text
     return found
+
+
+def check_edge(kubesolo: Fields, portainer: Fields, problems: Problems) -> None:
+    """The keys of both sections mean the same, and Portainer's agent needs both, ID and key."""
+    first, second = read_edge(portainer, EDGE), read_edge(kubesolo, OF_EDGE)
+    for name, other, variable in zip(EDGE, OF_EDGE, VARIABLES, strict=True):
+        if variable in first and variable in second and first[variable] != second[variable]:
+            what = f"says something else than {join(portainer.path, name)}; keep one of them"
+            problems.error(kubesolo.place_of(other), join(kubesolo.path, other), what)
+    pair = [name in {**first, **second} for name in VARIABLES[:2]]
+    if any(pair) and not all(pair) and not (kubesolo.bad | portainer.bad) & {*EDGE, *OF_EDGE}:
+        given = portainer if first else kubesolo
+        where = given.where(*EDGE, *OF_EDGE)
+        problems.warn(*where, f"is of no use without the {'key' if pair[0] else 'ID'}")

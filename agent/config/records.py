@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from agent.config import tree
 from agent.config.fields import Fields
 from agent.config.kinds import BAD, Kind, Schema, described
-from agent.config.problems import Problems, join, nearest
+from agent.config.problems import SHOWN, Problems, join, nearest
+
+# No token or key is shorter.
+SECRET_LENGTH = 16
 
 
 class Key:
@@ -53,11 +56,11 @@ class Record(Kind):
     def read(self, node: tree.Node, path: str, problems: Problems, secret: bool = False) -> object:
         """Fields, with those keys that are right."""
         if not isinstance(node, tree.Mapping):
-            return self.refuse(node, path, problems, f"is {described(node, secret)}")
+            return self.refuse(node, path, problems, f"is {described(node, True)}")
         fields = Fields(node.place, path)
         seen: dict[str, int] = {}
         for name, value in node.entries:
-            where = join(path, name.text)
+            where = self.path_of(path, name.text)
             if name.text in seen:
                 what = f"is there twice, in line {seen[name.text]} and in line {name.place[0]}; keep one"
                 problems.error(name.place, where, what)
@@ -73,12 +76,12 @@ class Record(Kind):
 
     def read_entry(self, fields: Fields, name: tree.Scalar, value: tree.Node, problems: Problems) -> None:
         """One key with its value."""
-        where = join(fields.path, name.text)
+        where = self.path_of(fields.path, name.text)
         key = self.keys.get(name.text)
         if key is None:
             if self.open:
                 return
-            problems.unknown(name.place, where, self.unknown(name.text))
+            problems.unknown(name.place, where, self.unknown(name.text, len(problems.found) < SHOWN))
         elif key.ignored:
             problems.warn(name.place, where, f"is ignored: {key.ignored}")
         elif not (isinstance(value, tree.Scalar) and value.meaning() == "null"):
@@ -89,14 +92,22 @@ class Record(Kind):
             else:
                 fields.put(target, found, name.place)
 
-    def unknown(self, name: str) -> str:
-        """What is said of a key that is not known."""
+    def path_of(self, path: str, name: str) -> str:
+        """The path of a key; without its name where that may be a secret that stands in a wrong place."""
+        secretive = any(key.secret for key in self.keys.values())
+        known = name in self.foreign or len(name) < SECRET_LENGTH or nearest(name, self.keys)
+        if secretive and not known:
+            return f"{path}.?" if path else "?"
+        return join(path, name)
+
+    def unknown(self, name: str, suggest: bool) -> str:
+        """What is said of a key that is not known; to `suggest` takes its time."""
         if name in self.foreign:
             return self.foreign[name]
         if name == "<<":
             return "merge keys are not supported; write the keys out"
         known = [key.name for key in self.keys.values() if not key.ignored]
-        return f"unknown key; known are: {', '.join(known)}{nearest(name, known)}"
+        return f"unknown key; known are: {', '.join(known)}{nearest(name, known) if suggest else ''}"
 
     def compare_forms(self, fields: Fields, problems: Problems) -> None:
         """Complain about each key of a second form."""
@@ -170,7 +181,7 @@ class Table(Kind):
     def read(self, node: tree.Node, path: str, problems: Problems, secret: bool = False) -> object:
         """Fields of Fields."""
         if not isinstance(node, tree.Mapping):
-            return self.refuse(node, path, problems, f"is {described(node)}")
+            return self.refuse(node, path, problems, f"is {described(node, True)}")
         fields = Fields(node.place, path)
         if len(node.entries) > self.most:
             return self.refuse(node, path, problems, f"has {len(node.entries)} entries")

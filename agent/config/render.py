@@ -1,7 +1,25 @@
-"""From a configuration to the files that the boot stages read.
+"""From a configuration to the files that the boot stages read; a file that is not there means the default.
 
-Lines KEY=VALUE are read by the stages, never sourced; no value has a control character in it, which the kinds
-of all keys see to. The same configuration gives the same bytes.
+    hostname            the name
+    network.sh          the first card, lines KEY=VALUE: NETWORK_MODE (static, dhcp), NETWORK_INTERFACE or
+                        NETWORK_MAC (neither: the first card with a link), NETWORK_ADDRESS (with lengths),
+                        NETWORK_GATEWAY, NETWORK_DNS, NETWORK_SEARCH, NETWORK_MTU, NETWORK_VLAN (the card
+                        is then its parent), NETWORK_IPV6 (auto, off, static), NETWORK_ROUTES
+                        (DESTINATION,ROUTER); several values have blanks between them, and what is not
+                        said is left out
+    network-2.sh ...    further cards
+    flags               flags of the payload on one line, as init/lib/flags.sh reads it
+    payload.env         environment variables of the payload, lines NAME=VALUE
+    authorized_keys     as sshd(8) has it; SSH is on when the file is there
+    ntp                 time servers, one a line; an empty file: none is asked
+    airgap              AIRGAP_IMPORT_IMAGES (true, false), AIRGAP_IMAGES_DIR
+    extensions          lines of SHA-256 and path
+    kubeconfig-token    hand-over is on when the file is there; an empty one: the node makes a token itself
+    problems            messages for people, one a line
+    report.json         the same for programs, with the sources and the state of each section
+
+Lines are read by the stages, never sourced; no value has a control character in it, which the kinds of all
+keys see to. The same configuration gives the same bytes.
 """
 
 from __future__ import annotations
@@ -36,7 +54,7 @@ def render(config: Config) -> dict[str, File]:
     lines: dict[str, list[str] | None] = {
         "hostname": [config.hostname] if config.hostname else None,
         "flags": [flags_line(config.flags)] if config.flags else None,
-        "payload.env": [f"{name}={value}" for name, value in config.edge.items()] or None,
+        "payload.env": [f"{name}={value}" for name, value in sorted(edge(config).items())] or None,
         "authorized_keys": config.keys,
         "ntp": config.servers,
         "airgap": [f"{name}={value}" for name, value in config.images.items()] if config.images else None,
@@ -44,11 +62,26 @@ def render(config: Config) -> dict[str, File]:
         "kubeconfig-token": None if config.token is None else [config.token] if config.token else [],
     }
     lines.update(zip(NETWORKS, map(network_lines, config.cards or ()), strict=False))
+    broken = broken_files(config)
     return {
         name: ("".join(f"{line}\n" for line in text).encode(), mode_of(name))
         for name, text in lines.items()
-        if text is not None and not config.broken & set(FILES[name])
+        if text is not None and name not in broken
     }
+
+
+def broken_files(config: Config) -> set[str]:
+    """The files that cannot be made, as their sections are broken."""
+    names = {name for name, sections in FILES.items() if config.broken & set(sections)}
+    if config.portainer_edge and "portainer" not in config.broken:
+        names.discard("payload.env")
+    return names
+
+
+def edge(config: Config) -> dict[str, str]:
+    """Portainer's variables, those of its own section first."""
+    others = {} if "kubesolo" in config.broken else config.kubesolo_edge
+    return {**others, **config.portainer_edge}
 
 
 def mode_of(name: str) -> int:

@@ -6,20 +6,22 @@ import json
 from collections.abc import Mapping
 
 from agent.config.model import SECTIONS, Config
-from agent.config.problems import Problem, errors, lines, warnings
-from agent.config.render import FILES, OPEN, PROBLEMS, REPORT, File, render
+from agent.config.problems import SHOWN, Problem, errors, lines, warnings
+from agent.config.render import FILES, OPEN, PROBLEMS, REPORT, File, broken_files, render
 from agent.config.source import Reading
 
 FORMAT = 1
+# Sections, and what of a Config is theirs.
 ATTRIBUTES = {
-    "hostname": "hostname",
-    "network": "cards",
-    "kubesolo": "flags",
-    "ssh": "keys",
-    "ntp": "servers",
-    "airgap": "images",
-    "extensions": "extensions",
-    "kubeconfig": "token",
+    "hostname": ("hostname",),
+    "network": ("cards",),
+    "kubesolo": ("flags", "kubesolo_edge"),
+    "portainer": ("portainer_edge",),
+    "ssh": ("keys",),
+    "ntp": ("servers",),
+    "airgap": ("images",),
+    "extensions": ("extensions",),
+    "kubeconfig": ("token",),
 }
 
 
@@ -40,14 +42,12 @@ def merge(configs: list[Config]) -> Config:
     """The sections of several sources: each from the first source that has it, be it right or wrong."""
     merged = Config()
     for config in configs:
-        if {"kubesolo", "portainer"} & config.given and not {"kubesolo", "portainer"} & merged.given:
-            merged.edge = config.edge
         for section in SECTIONS:
             if section in config.given - merged.given:
                 merged.given.add(section)
                 if section in config.broken:
                     merged.broken.add(section)
-                if name := ATTRIBUTES.get(section):
+                for name in ATTRIBUTES[section]:
                     setattr(merged, name, getattr(config, name))
     return merged
 
@@ -68,12 +68,16 @@ def decide(readings: list[Reading], sources: list[Source], last_good: Mapping[st
         states = {"applied": [], "kept": kept_sections(last_good), "left_out": config.applied}
     else:
         files.update(render(config))
-        kept = {name: file for name, file in last_good.items() if config.broken & set(FILES[name])}
+        broken = broken_files(config)
+        kept = {name: file for name, file in last_good.items() if name in broken}
         files.update(kept)
         held = [section for section in kept_sections(kept) if section in config.broken]
         left_out = [section for section in SECTIONS if section in config.broken and section not in held]
         states = {"applied": config.applied, "kept": held, "left_out": left_out}
-    files[PROBLEMS] = ("".join(f"{line}\n" for line in lines(problems)).encode(), OPEN)
+    files[PROBLEMS] = (
+        "".join(f"{line}\n" for line in lines(problems)).encode(errors="backslashreplace"),
+        OPEN,
+    )
     files[REPORT] = (report(problems, sources, states), OPEN)
     return files
 
@@ -85,12 +89,15 @@ def kept_sections(files: Mapping[str, File]) -> list[str]:
 
 
 def report(problems: list[Problem], sources: list[Source], sections: Mapping[str, list[str]]) -> bytes:
-    """What happened, for programs."""
+    """What happened, for programs; of many errors or warnings, the first 50 and how many more there are."""
+    wrong, doubtful = errors(problems), warnings(problems)
     record = {
         "format": FORMAT,
         "sources": [source.record() for source in sources],
         "sections": dict(sections),
-        "errors": [problem.record() for problem in errors(problems)],
-        "warnings": [problem.record() for problem in warnings(problems)],
+        "errors": [problem.record() for problem in wrong[:SHOWN]],
+        "warnings": [problem.record() for problem in doubtful[:SHOWN]],
+        "more_errors": len(wrong[SHOWN:]),
+        "more_warnings": len(doubtful[SHOWN:]),
     }
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")

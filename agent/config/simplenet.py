@@ -43,6 +43,6 @@ def read_card(fields: Fields) -> Card:
     has_ipv6 = any(":" in address for address in card.addresses)
     card.ipv6 = fields.text("ipv6") or ("static" if has_ipv6 else "auto")
     for route in fields.rows("routes"):
-        if route.given("to") and route.given("via"):
-            card.add_route(route.text("to"), route.text("via"))
+        if (to := route.text("to")) and (via := route.text("via")):
+            card.add_route(to, via)
     return card

@@ -87,7 +87,7 @@ def read_user_data(data: bytes, problems: Problems, strict: bool) -> Fields | No
     """
     try:
         text = decode(data)
-        first = text.lstrip().partition("\n")[0].strip()
+        first = "".join(text.lstrip().splitlines()[:1]).strip()
         for start, what in OTHER_FORMATS:
             if first.lower().startswith(start):
                 raise UnreadableError(

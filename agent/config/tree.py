@@ -14,7 +14,7 @@ import yaml
 from agent.config.encoding import UnreadableError
 from agent.config.problems import NOWHERE, Place, quoted
 
-MAX_NODES = 20_000
+MAX_NODES = 5_000
 MAX_DEPTH = 20
 NULL = re.compile(r"~|null|Null|NULL|")
 BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")

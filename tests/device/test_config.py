@@ -114,8 +114,7 @@ def stick(root: FakeRoot, label: str, **files: str) -> None:
     root.write("dev/sdb", "")
     root.write(
         "fakes/blkid",
-        "blkid() { shift 4; "
-        f'for d; do echo "$d: UUID=\\"1\\" LABEL=\\"{label}\\" TYPE=\\"vfat\\""; done; }}\n',
+        f'blkid() {{ shift 4; for d; do echo "$d: LABEL=\\"{label}\\""; done; }}\n',
     )
     root.fake("mount", MEDIUM)
     for name, text in files.items():

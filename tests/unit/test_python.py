@@ -61,6 +61,11 @@ def test_what_the_next_modules_need_is_there(root: Path) -> None:
     run([*command(root), "-c", f"{code}\nssl.create_default_context(); hashlib.new('sha512', b'x')"])
 
 
+def test_a_server_and_names_of_hosts_work(root: Path) -> None:
+    code = "from agent.handover import Server; Server(('127.0.0.1', 0), None, None).server_close()"
+    run([*command(root), "-c", f"{code}\nimport socket; assert 'a.example'.encode('idna')"])
+
+
 def test_there_are_no_sources(root: Path) -> None:
     assert not list(root.rglob("*.py"))
     assert list(root.rglob("agent/grubenv.pyc"))

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
+import http.client
+import json
+import ssl
+import time
 from pathlib import Path
 
 import pytest
 
+from tasks.lib.debian import tools
+from tasks.lib.errors import BuildError
 from tasks.lib.formats import fat
 from tasks.lib.formats.tree import Tree
+from tasks.lib.process import run
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
-from tasks.lib.vm.machine import Machine
+from tasks.lib.vm.kube import Cluster
+from tasks.lib.vm.machine import Machine, free_port
 from tests.unit.targets import EPOCH
 from tests.vm.conftest import Start
-from tests.vm.node import stretched, wait_booted
+from tests.vm.node import READY, stretched, wait_booted, wait_milestones
 
 BOOT_SECONDS = 90
 MACHINE_SECONDS = 600
@@ -114,3 +123,85 @@ def test_a_bad_file_starts_all_the_same_and_says_where(start: Start, stub_iso: P
     shown = machine.serial.text()
     assert "cloud-init.yaml:6:" in shown, "the line of the address"
     assert "hostname" in shown, "what was meant"
+
+
+REACHED = """#cloud-config
+hostname: reached
+ssh:
+  enabled: true
+  authorized_keys:
+    - {key}
+kubeconfig:
+  enabled: true
+  token: {token}
+kubesolo:
+  apiserver-extra-sans: [edge.example]
+"""
+TOKEN = "a-token-of-the-test-0123"
+READY_SECONDS = 150
+
+
+def client(*words: str | Path) -> list[str | Path]:
+    """The SSH client and key maker of the tests."""
+    name, *rest = words
+    return [*tools.command(str(name), set="tests"), *rest]
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> tuple[Path, str]:
+    """A private key's file, and the line of the public one."""
+    path = tmp_path / "id"
+    run(client("dropbearkey", "-t", "ed25519", "-f", path))
+    text = run(client("dropbearkey", "-y", "-f", path)).stdout.decode()
+    return path, next(line for line in text.splitlines() if line.startswith("ssh-ed25519 "))
+
+
+def fetch(machine: Machine, token: str) -> tuple[int, str]:
+    """The kubeconfig, as whoever has seen the token gets it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    port = machine.port(8080)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=stretched(30), context=context)
+    connection.request("GET", "/kubeconfig", headers={"Authorization": f"Bearer {token}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+@pytest.mark.timeout(1200)
+def test_the_node_is_reached_as_configured(
+    start: Start, iso: Path, tmp_path: Path, key: tuple[Path, str]
+) -> None:
+    private, public = key
+    disk, tree = tmp_path / "data.img", Tree()
+    tree.add_file(FILE, REACHED.format(key=public, token=TOKEN).encode(), 0o600)
+    write_data_disk(disk, 1024, tree)
+    forwards = {22: free_port(), 6443: free_port(), 8080: free_port()}
+    machine = start(Hardware(cdrom=iso, data=disk, forwards=forwards), 1100)
+    wait_milestones(machine, READY, READY_SECONDS)
+    deadline = time.monotonic() + stretched(90)
+    while 8080 not in map(int, machine.host.ask("ports").split()) and time.monotonic() < deadline:
+        time.sleep(2)
+    assert fetch(machine, "wrong")[0] == 401
+    time.sleep(2)
+    status, text = fetch(machine, TOKEN)
+    assert status == 200
+    assert "server: https://10.0.2.15:6443" in text
+    cluster = Cluster(text, machine.port(6443))
+    (node,) = cluster.get("/api/v1/nodes")["items"]
+    assert node["metadata"]["name"] == "reached"
+    cluster.close()
+    words = client("dbclient", "-y", "-y", "-i", private, "-p", str(machine.port(22)), "root@127.0.0.1")
+    found = json.loads(run([*words, "kubesolo-os status --json || :"]).stdout)
+    assert found["name"] == "reached"
+    assert found["problems"] == []
+    assert "edge.example" in run([*words, "cat /run/kubesolo/payload.args"]).stdout.decode()
+    archive = run([*words, "kubesolo-os support --out /run/s.tgz >/dev/null && cat /run/s.tgz"]).stdout
+    assert TOKEN.encode() not in gzip.decompress(archive)
+    another = tmp_path / "another"
+    run(client("dropbearkey", "-t", "ed25519", "-f", another))
+    with pytest.raises(BuildError):
+        run(
+            client(
+                "dbclient", "-y", "-y", "-i", another, "-p", str(machine.port(22)), "root@127.0.0.1", "true"
+            )
+        )

@@ -18,9 +18,7 @@ PARTS = (
     *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "landlock", "paths", "process")),
     "requirements.lock",
 )
-ELSEWHERE = (
-    "bench", "dev_vm", "docs", "doctor", "kubeconfig", "lock", "test", "test_all", "usb", "validate",
-)  # fmt: skip
+ELSEWHERE = ("dev_vm", "docs", "doctor", "kubeconfig", "lock", "bench", "test", "test_all", "usb", "validate")
 HEAD = """\
 import os, sys, time
 from functools import partial

@@ -167,8 +167,12 @@ make_result() {
     fi
     status=0
     python3 -I -S -m agent.apply "$@" >"$STATE/config.log" 2>&1 || status=$?
-    # 1: something in it is wrong, and all else applies.
-    if [ "$status" -le 1 ] && [ -d "$STATE/config.new" ]; then
+    # 3: something in it is wrong, and all else applies.
+    case $status in
+    0 | 3) ;;
+    *) rm -rf "$STATE/config.new" ;;
+    esac
+    if [ -d "$STATE/config.new" ]; then
         copy_result "$STATE/config.new"
         keep_result
     else
