@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 from tasks.lib.engine.command import GraphCommand
+from tasks.lib.engine.digests import digest_text
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.engine.spec import Artifact, definition_of
-from tasks.lib.engine.text import digest_text, seconds_text
 from tasks.lib.errors import BuildError
+from tasks.lib.text import seconds_text
 
 MAX_VALUE = 100
 

@@ -53,10 +53,9 @@ class Plugin(Command):
 
 def previous() -> Lock | None:
     """The lock as it is; None when it is missing, or damaged, which is said."""
-    if not lockfile.LOCK.exists():
-        return None
     try:
         return load_lock()
     except BuildError as error:
-        print(error.what, file=sys.stderr)
+        if lockfile.LOCK.exists():
+            print(error.what, file=sys.stderr)
         return None

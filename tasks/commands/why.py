@@ -10,9 +10,9 @@ from typing import Any
 from doit.task import Task
 
 from tasks.lib.engine.command import GraphCommand
+from tasks.lib.engine.digests import digest_text
 from tasks.lib.engine.records import Change, artifact_of
 from tasks.lib.engine.spec import Artifact
-from tasks.lib.engine.text import digest_text
 from tasks.lib.errors import BuildError
 
 MAX_LINES = 20

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.lib.engine.reporter import NORMAL, Reporter, is_warning
-from tasks.lib.engine.text import whole_seconds
+from tasks.lib.text import whole_seconds
 
 REDRAW_S = 0.1
 

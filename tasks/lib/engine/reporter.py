@@ -15,9 +15,9 @@ from tasks.lib.engine import worker
 from tasks.lib.engine.progress import Line
 from tasks.lib.engine.records import Change
 from tasks.lib.engine.spec import Artifact
-from tasks.lib.engine.text import seconds_text, size_text, whole_seconds
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
+from tasks.lib.text import seconds_text, size_text, whole_seconds
 
 QUIET, NORMAL, VERBOSE = 0, 1, 2
 SIGN_OF_LIFE_S = 60

@@ -200,7 +200,7 @@ class ParallelRunner(Runner):
             raise BuildError(what, job.answer.get("hint", memory))
         seconds = time.monotonic() - job.started
         for path, (mark, sha256) in result["files"].items():
-            self.dep_manager.digests.learn(path, mark, sha256)
+            self.dep_manager.digests.fresh[path] = (mark, sha256)
         if changed := self.dep_manager.changed_while_running(job.spec):
             raise BuildError(f"{', '.join(changed)} changed while the task ran", "run again")
         self.dep_manager.save_artifact(job.spec, result["targets"], seconds)

@@ -15,10 +15,13 @@ from tasks.lib.paths import TOP
 
 PARTS = (
     *(f"tasks/{name}.py" for name in ("__init__", "__main__", "imports")),
-    *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "landlock", "paths", "process")),
+    *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "landlock", "paths", "process", "text")),
     "requirements.lock",
 )
-ELSEWHERE = ("dev_vm", "docs", "doctor", "kubeconfig", "lock", "bench", "test", "test_all", "usb", "validate")
+ELSEWHERE = (
+    *("bench", "dev_vm", "docs", "doctor", "inject_ssh", "kubeconfig", "lock", "test", "test_all", "usb"),
+    "validate",
+)
 HEAD = """\
 import os, sys, time
 from functools import partial
