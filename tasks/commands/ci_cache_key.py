@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from typing import Any
 
-from tasks.lib.engine.command import GraphCommand
+from tasks.lib.engine.command import GraphCommand, option
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.paths import BUILD, OUTPUT, TOP, cache_dir
-
-PREFIX = "kubesolo-os"
 
 
 class Plugin(GraphCommand):
@@ -17,33 +16,31 @@ class Plugin(GraphCommand):
     same, as the engine checks every restored target and rebuilds what is wrong.
     """
 
-    name = "ci-cache-key"
     doc_purpose = "print key, fallback keys and folders for a CI cache, as name=value lines"
     cmd_options = (
-        {"name": "github", "long": "github", "type": bool, "default": False,
-         "help": "lists in the form of $GITHUB_OUTPUT: one item a line between delimiters"},
-    )  # fmt: skip
+        option("github", False, "lists in the form of $GITHUB_OUTPUT: one item a line between delimiters"),
+    )
 
-    def _execute(self, github: bool) -> int:  # type: ignore[override]
-        made = {target for task in self.task_list for target in task.targets}
+    def work(self, options: dict[str, Any], names: list[str]) -> int:
+        """Print it."""
         state = hashlib.sha256()
-        for task in self.task_list:
-            if (spec := artifact_of(task)) is None:
-                continue
-            inputs = {path: self.dep_manager.digests.of(path) for path in spec.inputs if path not in made}
-            recipe = sorted(self.dep_manager.recipe(spec).items())
-            state.update(repr((spec.name, sorted(inputs.items()), spec.values, recipe)).encode())
-        system = f"{PREFIX}-{platform.system().lower()}-{platform.machine()}"
-        lock = hashlib.sha256((TOP / "versions.lock").read_bytes()).hexdigest() if _has_lock() else "none"
-        print(f"key={system}-{lock[:12]}-{state.hexdigest()[:16]}")
-        _print_list("restore-keys", [f"{system}-{lock[:12]}-", f"{system}-"], github)
-        _print_list("paths", [str(path) for path in (BUILD, OUTPUT, cache_dir())], github)
+        for spec in map(artifact_of, self.tasks.values()):
+            inputs = [path for path in spec.inputs if path not in self.control.targets]
+            digests = [(path, self.records.digests.of(path)) for path in inputs]
+            recipe = sorted(self.records.recipe(spec).items())
+            state.update(repr((spec.name, digests, spec.values, recipe)).encode())
+        system = f"kubesolo-os-{platform.system().lower()}-{platform.machine()}"
+        lock = TOP / "versions.lock"
+        locked = hashlib.sha256(lock.read_bytes()).hexdigest()[:12] if lock.exists() else "none"
+        print(f"key={system}-{locked}-{state.hexdigest()[:16]}")
+        lists = {
+            "restore-keys": [f"{system}-{locked}-", f"{system}-"],
+            "paths": [str(path) for path in (BUILD, OUTPUT, cache_dir())],
+        }
+        for name, items in lists.items():
+            print(
+                "\n".join([f"{name}<<END", *items, "END"])
+                if options["github"]
+                else f"{name}={','.join(items)}"
+            )
         return 0
-
-
-def _print_list(name: str, items: list[str], github: bool) -> None:
-    print("\n".join([f"{name}<<END", *items, "END"]) if github else f"{name}={','.join(items)}")
-
-
-def _has_lock() -> bool:
-    return (TOP / "versions.lock").exists()

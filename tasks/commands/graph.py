@@ -1,39 +1,36 @@
-"""The task graph as DOT or SVG."""
+"""The task graph in Graphviz' DOT language."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from doit.cmd_base import tasks_and_deps_iter
+from doit.task import Task
 
 from tasks.lib.engine.command import GraphCommand
-from tasks.lib.engine.drawing import to_dot, to_svg
 from tasks.lib.engine.records import artifact_of
 
-OPTIONS = (
-    {"name": "svg", "long": "svg", "type": bool, "default": False, "help": "write SVG instead of DOT"},
-    {"name": "output", "short": "o", "long": "output", "type": str, "default": "",
-     "help": "file to write [default: standard output]; a name in .svg means --svg"},
-)  # fmt: skip
+COLOURS = {"products": "#cfe8cf", "parts": "#d5e3f5", "sources": "#eeeeee", "tests": "#f7e6c4"}
 
 
 class Plugin(GraphCommand):
     """Draw what depends on what."""
 
-    name = "graph"
-    doc_purpose = "draw the task graph, of all or of some tasks (DOT or SVG)"
+    doc_purpose = "draw the task graph, of all or of some tasks: ./doit graph iso | dot -Tsvg >graph.svg"
     doc_usage = "[TASK ...]"
-    cmd_options = OPTIONS
 
-    def _execute(self, svg: bool, output: str, pos_args: list[str]) -> int:  # type: ignore[override]
-        tasks = self.graph()
-        wanted = [self.find(name).name for name in pos_args] or list(tasks)
-        chosen = {task.name: task for task in tasks_and_deps_iter(tasks, wanted)}
-        edges = {name: [dep for dep in task.task_dep if dep in chosen] for name, task in chosen.items()}
-        groups = {name: spec.group if (spec := artifact_of(task)) else "" for name, task in chosen.items()}
-        text = to_svg(edges, groups) if svg or output.endswith(".svg") else to_dot(edges, groups)
-        if output:
-            self.user_path(output).write_text(text)
-        else:
-            sys.stdout.write(text)
+    def work(self, options: dict[str, Any], names: list[str]) -> int:
+        """Write the tasks that are named, or all, with what they need."""
+        wanted = [self.find(name).name for name in names] or list(self.tasks)
+        print("\n".join(to_dot(tasks_and_deps_iter(self.tasks, wanted))))
         return 0
+
+
+def to_dot(tasks: Iterable[Task]) -> Iterator[str]:
+    """The lines of a graph; an arrow leads from each task to those that need it."""
+    yield 'digraph tasks {\n  rankdir=LR;\n  node [shape=box, style=filled, fontname="sans-serif"];'
+    for task in tasks:
+        yield f'  "{task.name}" [fillcolor="{COLOURS[artifact_of(task).group]}"];'
+        yield from (f'  "{needed}" -> "{task.name}";' for needed in task.task_dep)
+    yield "}"

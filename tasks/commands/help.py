@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+from importlib import metadata
 from typing import Any
 
-from doit.cmd_base import Command
-
+from tasks.lib.engine.command import Command, command, command_names, option
 from tasks.lib.engine.suggestions import unknown
 
 USAGE = """\
@@ -22,57 +23,36 @@ commands:"""
 class Plugin(Command):
     """Usage, in general or of one command."""
 
-    name = "help"
     doc_purpose = "how to use ./doit, or one of its commands"
     doc_usage = "[COMMAND]"
-    cmd_options = (
-        {"name": "version", "long": "version", "type": bool, "default": False, "help": "show versions"},
-    )
-
-    def __init__(self, cmds: Any = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._commands = cmds
-        self._kwargs = kwargs
+    cmd_options = (option("version", False, "show versions"),)
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Print the usage; raises BuildError for an unknown command."""
         if opt_values["version"]:
-            return _print_versions()
-        if not pos_args:
+            print(f"doit {metadata.version('doit')}, Python {platform.python_version()}")
+        elif not pos_args:
             print(USAGE)
-            for name in sorted(self._commands):
-                print(f"  {name:<14}{self._commands.get_plugin(name).doc_purpose}")
-            return 0
-        name = pos_args[0]
-        if name not in self._commands:
-            raise unknown(name, self._commands, "a command")
-        _print_help(name, self._commands.get_plugin(name)(cmds=self._commands, **self._kwargs))
+            for name in command_names():
+                print(f"  {name:<14}{command(name).doc_purpose}")
+        elif pos_args[0] in command_names():
+            _print_help(command(pos_args[0]))
+        else:
+            raise unknown(pos_args[0], command_names(), "a command")
         return 0
 
 
-def _print_help(name: str, command: Command) -> None:
+def _print_help(shown: Command) -> None:
     """Purpose, usage and one line for each option of a command."""
-    print(f"./doit {name} {command.doc_usage}".rstrip())
-    print(f"  {command.doc_purpose}")
-    if command.doc_description:
-        print(f"\n{command.doc_description.strip()}")
+    print(f"./doit {shown.name} {shown.doc_usage}".rstrip())
+    print(f"  {shown.doc_purpose}")
+    if shown.doc_description:
+        print(f"\n{shown.doc_description.strip()}")
     lines = []
-    for option in command.cmdparser.options:
-        names = [f"-{option.short}"] * bool(option.short) + [f"--{option.long}"] * bool(option.long)
-        argument = (
-            ""
-            if option.type is bool
-            else f" {option.metavar if option.metavar != 'ARG' else option.type.__name__}"
-        )
-        lines.append((", ".join(names) + argument, option.help % {"default": option.default}))
+    for found in shown.cmdparser.options:
+        short = f"-{found.short}, " if found.short else ""
+        value = "" if found.type is bool else f" {found.type.__name__}"
+        lines.append((f"{short}--{found.long}{value}", found.help))
+    width = max((len(left) for left, _ in lines), default=0) + 2
     if lines:
-        width = max(len(left) for left, _ in lines) + 2
         print("\noptions:\n" + "\n".join(f"  {left:<{width}}{right}" for left, right in lines))
-
-
-def _print_versions() -> int:
-    import platform
-    from importlib import metadata
-
-    print(f"doit {metadata.version('doit')}, Python {platform.python_version()}")
-    return 0

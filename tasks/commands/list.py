@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from doit.task import Task
+from typing import Any
 
 from tasks.lib.engine.artifact import GROUPS
-from tasks.lib.engine.command import GraphCommand
+from tasks.lib.engine.command import GraphCommand, command, command_names, option
 from tasks.lib.engine.records import artifact_of
 
 MARKS = {"up-to-date": "ok", "run": "stale", "error": "error"}
@@ -16,48 +14,27 @@ MARKS = {"up-to-date": "ok", "run": "stale", "error": "error"}
 class Plugin(GraphCommand):
     """What can be built and done."""
 
-    name = "list"
     doc_purpose = "show all targets and commands, one line each"
     doc_usage = "[TASK ...]"
     cmd_options = (
-        {"name": "status", "short": "s", "long": "status", "type": bool, "default": False,
-         "help": "say which are up to date (reads changed files)"},
-        {"name": "names", "long": "names", "type": bool, "default": False,
-         "help": "names only, for completion"},
-    )  # fmt: skip
+        option("status", False, "say which are up to date (reads changed files)", "s"),
+        option("names", False, "names only, for completion"),
+    )
 
-    def _execute(  # type: ignore[override]
-        self, status: bool, names: bool, pos_args: list[str]
-    ) -> int:
-        tasks = [self.find(name) for name in pos_args] or self.task_list
-        tasks = [task for task in tasks if not task.name.startswith("_")]
-        commands = [] if pos_args else self.loader.cmd_names
-        if names:
+    def work(self, options: dict[str, Any], names: list[str]) -> int:
+        """Print them; commands only when no task is named."""
+        tasks = [self.find(name) for name in names] or list(self.tasks.values())
+        commands = [] if names else command_names()
+        if options["names"]:
             print("\n".join([task.name for task in tasks] + commands))
             return 0
         width = max((len(name) for name in (*commands, *(task.name for task in tasks))), default=0) + 2
-        graph = self.graph()
-        for group in GROUPS:
-            members = [task for task in tasks if _group(task) == group]
-            lines = [f"  {self._mark(task, graph, status)}{task.name:<{width}}{task.doc}" for task in members]
-            _print_group(group, lines)
-        _print_group("commands", [f"  {name:<{width}}{self._purpose(name)}" for name in commands])
+        blocks: dict[str, list[str]] = {group: [] for group in GROUPS}
+        for task in tasks:
+            mark = f"{MARKS[self.records.get_status(task).status]:<7}" if options["status"] else ""
+            blocks[artifact_of(task).group].append(f"  {mark}{task.name:<{width}}{task.doc}")
+        blocks["commands"] = [f"  {name:<{width}}{command(name).doc_purpose}" for name in commands]
+        for title, lines in blocks.items():
+            if lines:
+                print("\n".join([title, *lines, ""]))
         return 0
-
-    def _mark(self, task: Task, graph: dict[str, Task], wanted: bool) -> str:
-        if not wanted:
-            return ""
-        return f"{MARKS[self.dep_manager.get_status(task, graph).status]:<7}"
-
-    def _purpose(self, name: str) -> str:
-        return str(self._commands.get_plugin(name).doc_purpose)
-
-
-def _group(task: Task) -> str:
-    spec = artifact_of(task)
-    return spec.group if spec else "products"
-
-
-def _print_group(title: str, lines: Iterable[str]) -> None:
-    if lines := list(lines):
-        print("\n".join([title, *lines, ""]))

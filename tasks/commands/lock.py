@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from email.utils import parsedate_to_datetime
 from typing import Any
-
-from doit.cmd_base import Command
 
 from tasks.lib.config import load_config
 from tasks.lib.debian import lockfile
 from tasks.lib.debian.lockfile import Lock, difference, load_lock, write_text
-from tasks.lib.debian.resolve import resolve
+from tasks.lib.debian.resolve import lagging, resolve
+from tasks.lib.engine.command import Command, option
 from tasks.lib.errors import BuildError
 
 DESCRIPTION = """\
@@ -21,29 +19,23 @@ Against the same signed index it writes the same bytes.
 
 The host's packages are neither used nor changed. The mirror is that of KUBESOLO_MIRROR, else of the
 host's apt configuration; the keyring that of KUBESOLO_KEYRING, else of debian-archive-keyring."""
-OPTIONS = (
-    {"name": "check", "short": "", "long": "check", "type": bool, "default": False,
-     "help": "write nothing; exit status 1 when the lock is not what the suite has now"},
-)  # fmt: skip
 
 
 class Plugin(Command):
     """Write versions.lock."""
 
-    name = "lock"
     doc_purpose = "resolve versions.toml with the signed suite and write versions.lock"
-    doc_usage = ""
-    doc_description = DESCRIPTION  # type: ignore[assignment]
-    cmd_options = OPTIONS
+    doc_description = DESCRIPTION
+    cmd_options = (
+        option("check", False, "write nothing; exit status 1 when the lock is not what the suite has now"),
+    )
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Resolve, say what changed, write."""
-        if pos_args:
-            raise BuildError(f"lock: takes no argument: {pos_args[0]}", "see ./doit help lock")
         old, new = previous(), resolve(load_config())
         for index in new.indexes:
             print(f"{index.suite}: signed index of {index.date}")
-        for line in older(old, new):
+        for line in lagging(old, new):
             print(line, file=sys.stderr)
         changes = difference(old, new)
         for line in changes:
@@ -59,23 +51,11 @@ class Plugin(Command):
         return 0
 
 
-def older(old: Lock | None, new: Lock) -> list[str]:
-    """Warnings about indexes that are older than those of the lock: a mirror that lags, or worse."""
-    before = {index.suite: index.date for index in old.indexes} if old else {}
-    return [
-        f"WARNING: {index.suite}: this mirror's index is older than the locked one of {before[index.suite]}"
-        for index in new.indexes
-        if index.suite in before
-        and parsedate_to_datetime(index.date) < parsedate_to_datetime(before[index.suite])
-    ]
-
-
 def previous() -> Lock | None:
     """The lock as it is; None when it is missing, or damaged, which is said."""
-    if not lockfile.LOCK.exists():
-        return None
     try:
         return load_lock()
     except BuildError as error:
-        print(error.what, file=sys.stderr)
+        if lockfile.LOCK.exists():
+            print(error.what, file=sys.stderr)
         return None

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import tasks_and_deps_iter
-from doit.control import TaskControl
 
 from tasks.lib.engine.checkout_lock import cache_lock, checkout_lock
-from tasks.lib.engine.command import GraphCommand
+from tasks.lib.engine.command import GraphCommand, command_names, option
 from tasks.lib.engine.reporter import NORMAL, QUIET, VERBOSE, Reporter
 from tasks.lib.engine.runner import Interrupted, ParallelRunner
 from tasks.lib.engine.spec import relative
@@ -20,83 +19,66 @@ from tasks.lib.engine.suggestions import unknown
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, cache_dir
 
-OPTIONS = (
-    {"name": "process", "short": "n", "long": "process", "type": int, "default": 0,
-     "help": "how many tasks run side by side [default: number of cores + 1]"},
-    {"name": "always", "short": "a", "long": "always-execute", "type": bool, "default": False,
-     "help": "run tasks even when they are up to date"},
-    {"name": "keep_going", "short": "c", "long": "continue", "type": bool, "default": False,
-     "help": "go on with other tasks after a failure"},
-    {"name": "quiet", "short": "q", "long": "quiet", "type": bool, "default": False,
-     "help": "say nothing but errors"},
-    {"name": "verbose", "short": "v", "long": "verbose", "type": bool, "default": False,
-     "help": "show all reasons, commands and notes"},
-    {"name": "offline", "short": "", "long": "offline", "type": bool, "default": False,
-     "help": "use no network: what is not cached is an error (or KUBESOLO_OFFLINE=1)"},
-)  # fmt: skip
-
 
 class Plugin(GraphCommand):
     """Make targets; only what is stale is rebuilt."""
 
-    name = "run"
     doc_purpose = "bring tasks up to date (the default command)"
     doc_usage = "[TASK|TARGET ...]"
-    cmd_options = OPTIONS
-    execute_tasks = True
+    cmd_options = (
+        option("process", 0, "how many tasks run side by side [default: number of cores + 1]", "n"),
+        option("always-execute", False, "run tasks even when they are up to date", "a"),
+        option("continue", False, "go on with other tasks after a failure", "c"),
+        option("quiet", False, "say nothing but errors", "q"),
+        option("verbose", False, "show all reasons, commands and notes", "v"),
+        option("offline", False, "use no network: what is not cached is an error (or KUBESOLO_OFFLINE=1)"),
+    )
 
-    def execute(self, params: Any, args: list[str]) -> int:
+    def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Take the checkout's lock first, so that sources are read only when nobody else is at work."""
         with checkout_lock(BUILD / ".lock") as lock, cache_lock(cache_dir(), alone=False):
             self._lock = lock
-            return super().execute(params, args)
+            return super().execute(opt_values, pos_args)
 
-    def _execute(  # type: ignore[override]
-        self, process: int, always: bool, keep_going: bool, quiet: bool, verbose: bool, offline: bool
-    ) -> int:
-        if offline:
+    def work(self, options: dict[str, Any], names: list[str]) -> int:
+        """Run what is stale of the tasks that are named, or of those that are made by default."""
+        if options["offline"]:
             os.environ["KUBESOLO_OFFLINE"] = "1"
-        control = TaskControl(self.task_list)
-        control.process(self._selected(control))
-        self._check_inputs(control)
-        level = QUIET if quiet else VERBOSE if verbose else NORMAL
-        reporter = choose_reporter(level)
+        self.control.process([self._known(name) for name in names or self.default_tasks])
+        self._check_inputs()
+        reporter = choose_reporter(QUIET if options["quiet"] else VERBOSE if options["verbose"] else NORMAL)
         runner = ParallelRunner(
-            self.dep_manager,
+            self.records,
             reporter,
-            keep_going=keep_going,
-            always=always,
-            slots=process or len(os.sched_getaffinity(0)) + 1,  # one more: downloads wait for the network
+            keep_going=options["continue"],
+            always=options["always_execute"],
+            # One more than there are cores: downloads wait for the network.
+            slots=options["process"] or len(os.sched_getaffinity(0)) + 1,
             lock=self._lock,
         )
         try:
-            return int(runner.run_all(control.task_dispatcher()))
+            return int(runner.run_all(self.control.task_dispatcher()))
         except Interrupted as error:
             reporter.interrupted(signal.Signals(error.number).name)
             raise
 
-    def _check_inputs(self, control: TaskControl) -> None:
+    def _known(self, name: str) -> str:
+        """The task, target or pattern as doit knows it; raises BuildError for one that it does not know."""
+        known = [*self.tasks, *self.control.targets]
+        for found in (name, relative(name)):
+            if found in known or "*" in found:
+                return found
+        raise unknown(name, [*known, *command_names()], "a command, a task or a target")
+
+    def _check_inputs(self) -> None:
         """Raise BuildError, before anything starts, for inputs that do not exist and that nobody makes."""
-        made = set(control.targets)
-        for task in tasks_and_deps_iter(control.tasks, control.selected_tasks):
+        made = set(self.control.targets)
+        for task in tasks_and_deps_iter(self.tasks, self.control.selected_tasks):
             for path in sorted(task.file_dep - made):
                 above = {str(parent) for parent in Path(path).parents}
                 if not (os.path.lexists(path) or above & made):
                     what = f"task {task.name}: input {path} does not exist"
                     raise BuildError(what, "no task makes it either")
-
-    def _selected(self, control: TaskControl) -> list[str] | None:
-        """Names and targets as doit knows them; raises BuildError for one that it does not know."""
-        if not self.sel_tasks:
-            return None
-        chosen = []
-        for name in self.sel_tasks:
-            known = name if name in control.tasks or "*" in name else relative(name)
-            if known not in control.tasks and known not in control.targets and "*" not in known:
-                commands = [*control.tasks, *control.targets, *self.loader.cmd_names]
-                raise unknown(name, commands, "a command, a task or a target")
-            chosen.append(known)
-        return chosen
 
 
 def choose_reporter(level: int) -> Reporter:

@@ -22,44 +22,36 @@ WITHOUT_PRODUCTS = ("tests/unit", "tests/device", "tests/long")
 class Plugin(GraphCommand):
     """Linters, unit, device and VM tests."""
 
-    name = "test"
     doc_purpose = "run linters, unit, device and VM tests (pytest); builds what they test"
     doc_usage = "[PYTEST ARGUMENTS]"
     doc_description = DESCRIPTION  # type: ignore[assignment]
-    raw_arguments = True
     selection: tuple[str, ...] = ("-m", "not long")
 
     def parse_execute(self, in_args: list[str]) -> int:
         """All arguments are pytest's."""
         in_args = [_absolute(text) for text in in_args]
-        if self._needs_products(in_args):
-            status = self.execute(self.cmdparser.parse([])[0], [])
-            if status:
-                return status
+        if _needs_products(in_args):
+            self.execute({}, [])
         os.chdir(TOP)
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", "pytest", *self.selection, *in_args])
         raise AssertionError("not reached")
 
-    def _execute(self) -> int:
-        products = [task.name for task in self.task_list if _is_tested(task, self._products())]
-        self.dep_manager.close()
-        if products:
-            build(*products)
-        return 0
-
-    @staticmethod
-    def _products() -> set[str]:
-        """The tasks that make products."""
+    def work(self, options: dict[str, Any], names: list[str]) -> int:
+        """Build the products, and what exists only for tests."""
         from dodo import PRODUCTS
 
-        return {product.task for product in PRODUCTS}
+        wanted = {product.task for product in PRODUCTS}
+        wanted |= {name for name, task in self.tasks.items() if artifact_of(task).group == "tests"}
+        self.records.close()
+        build(*(name for name in self.tasks if name in wanted))
+        return 0
 
-    @staticmethod
-    def _needs_products(arguments: list[str]) -> bool:
-        """Whether the tests may include some of tests/vm."""
-        named = [os.path.relpath(text.partition("::")[0], TOP) for text in arguments if text.startswith("/")]
-        return not named or not all(path.startswith(WITHOUT_PRODUCTS) for path in named)
+
+def _needs_products(arguments: list[str]) -> bool:
+    """Whether the tests may include some of tests/vm."""
+    named = [os.path.relpath(text.partition("::")[0], TOP) for text in arguments if text.startswith("/")]
+    return not named or not all(path.startswith(WITHOUT_PRODUCTS) for path in named)
 
 
 def _absolute(text: str) -> str:
@@ -70,9 +62,3 @@ def _absolute(text: str) -> str:
             if place.exists():
                 return f"{place.resolve()}{found}{rest}"
     return text
-
-
-def _is_tested(task: Any, products: set[str]) -> bool:
-    """The products, and what exists only for tests."""
-    spec = artifact_of(task)
-    return task.name in products or (spec is not None and spec.group == "tests")

@@ -5,29 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from agent.validate import validate
-from tasks.lib.engine.command import Command
+from tasks.lib.engine.command import Command, option
 from tasks.lib.errors import BuildError
 
 DESCRIPTION = """\
 Prints FILE:LINE:COLUMN: KEY: what is wrong, one line for each error and warning. The exit status is 0 without
 errors, 1 with errors, 2 when the file cannot be read. docs/cloud-init.md describes the keys.
 """
-OPTIONS = (
-    {"name": "json", "long": "json", "type": bool, "default": False,
-     "help": "print errors and warnings as JSON"},
-    {"name": "boot", "long": "boot", "type": bool, "default": False,
-     "help": "judge as a booting node does: unknown keys are warnings"},
-)  # fmt: skip
 
 
 class Plugin(Command):
     """Check a cloud-init file."""
 
-    name = "validate"
     doc_purpose = "check a configuration file (cloud-init YAML) for a node"
     doc_usage = "FILE"
-    doc_description = DESCRIPTION  # type: ignore[assignment]
-    cmd_options = OPTIONS
+    doc_description = DESCRIPTION
+    cmd_options = (
+        option("json", False, "print errors and warnings as JSON"),
+        option("boot", False, "judge as a booting node does: unknown keys are warnings"),
+    )
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Print what is wrong; raises BuildError unless there is one file."""

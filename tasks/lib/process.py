@@ -8,8 +8,9 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -19,8 +20,10 @@ from tasks.lib.errors import BuildError
 INHERITED = ("HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
              "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 TAIL_BYTES = 4000
 FULL_BYTES = 16_000_000
+GONE_WITHIN_S = 10.0
 
 
 class Log(Protocol):
@@ -54,6 +57,11 @@ def _prctl() -> Callable[..., Any]:
     """prctl(2); looked up before the fork, where nothing may be loaded any more."""
     found: Callable[..., Any] = ctypes.CDLL(None, use_errno=True).prctl
     return found
+
+
+def prctl(option: int, value: int) -> None:
+    """prctl(2) with one argument, for this process."""
+    _prctl()(option, value, 0, 0, 0)
 
 
 _steps: list[Callable[[], None]] = []
@@ -149,3 +157,36 @@ def _disk_hint(cwd: Path | None) -> str:
         if state.f_bavail * state.f_frsize < FULL_BYTES:
             return f"the disk of {folder} is full: free some space and run again"
     return ""
+
+
+def end_group(group: int) -> None:
+    """Kill a process group and wait until nothing of it runs."""
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return
+        with suppress(ChildProcessError):
+            os.waitpid(-group, os.WNOHANG)
+        if not _group_runs(group):
+            return
+        time.sleep(0.005)
+
+
+def _group_runs(group: int) -> bool:
+    """Whether a process of the group has a living thread. Zombies stay where nobody collects them.
+
+    True also when that can not be found out, for want of file handles.
+    """
+    try:
+        processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    except OSError:
+        return True
+    for path in processes:
+        with suppress(OSError):
+            fields = (path / "stat").read_bytes().rpartition(b") ")[2].split()
+            state, its_group, threads = fields[0], int(fields[2]), int(fields[17])  # proc_pid_stat(5)
+            if its_group == group and (state not in (b"Z", b"X") or threads > 1):
+                return True
+    return False

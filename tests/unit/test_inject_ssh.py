@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import source
-from tasks import diskimage
-from tasks.commands import inject_ssh
+from tasks import diskimage, injection
 from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import ext4, gpt
@@ -36,16 +35,16 @@ def key_file(tmp_path: Path, text: str) -> Path:
 
 def test_the_copy_has_a_configuration_with_the_key(image: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.img"
-    inject_ssh.inject(image, inject_ssh.configuration(key_file(tmp_path, f"# mine\n{KEY}\n")), out)
+    injection.inject(image, injection.configuration(key_file(tmp_path, f"# mine\n{KEY}\n")), out)
     place = f"{out}?offset={diskimage.LAYOUT[diskimage.DATA - 1].offset}"
-    text = run([*tools.command("debugfs"), "-R", f"cat /{inject_ssh.FILE}", place]).stdout
+    text = run([*tools.command("debugfs"), "-R", f"cat /{injection.FILE}", place]).stdout
     assert KEY.encode() in text
     assert not source.read_file("x", text, boot=False).problems
-    about = run([*tools.command("debugfs"), "-R", f"stat /{inject_ssh.FILE}", place]).stdout.decode()
+    about = run([*tools.command("debugfs"), "-R", f"stat /{injection.FILE}", place]).stdout.decode()
     assert "Mode:  0600" in about
     run([*tools.command("e2fsck"), "-f", "-n", place])
     with pytest.raises(BuildError, match="has a configuration already"):
-        inject_ssh.inject(out, "x", tmp_path / "again.img")
+        injection.inject(out, "x", tmp_path / "again.img")
     assert not (tmp_path / "again.img").exists()
 
 
@@ -59,4 +58,4 @@ def test_the_copy_has_a_configuration_with_the_key(image: Path, tmp_path: Path) 
 )
 def test_what_is_no_public_key_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(BuildError, match=said):
-        inject_ssh.configuration(key_file(tmp_path, text))
+        injection.configuration(key_file(tmp_path, text))

@@ -8,16 +8,20 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks import sources as sources_tasks
 from tasks.lib.config import load_config
-from tasks.lib.debian import drift, fetch
+from tasks.lib.debian import drift, fetch, tools
 from tasks.lib.debian.lockfile import Package, load_lock, write_text
 from tasks.lib.debian.resolve import resolve
-from tasks.lib.engine import Build
+from tasks.lib.engine import Build, artifact
+from tasks.lib.engine.records import Records
+from tasks.lib.engine.spec import Artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.net import cache, transfer
 from tasks.lib.paths import TOP, cache_dir
@@ -188,6 +192,46 @@ def test_drift_is_allowed_loudly(locked: Archive, checkout: Path) -> None:
     requests = len(locked.mirror.requests)
     assert fetch.fetch_set("userland", note=notes.append) == fetched
     assert (len(locked.mirror.requests), len(notes)) == (requests, 1)
+
+
+def spec_of(task: dict[str, Any]) -> Artifact:
+    """The description in a task as doit gets it."""
+    found: Artifact = task["meta"]["artifact"]
+    return found
+
+
+def described() -> dict[str, object]:
+    """What the tasks of each set are compared by, and what the users of its tools are."""
+    found: dict[str, object] = {}
+    for task in sources_tasks.tasks(load_config(), fetch.current(), []):
+        found[str(task["basename"])] = spec_of(task).values
+    return found | {name: tools.digest(name) for name in load_lock().sets}
+
+
+def test_drift_under_one_set_makes_the_tasks_of_another_stale(locked: Archive, checkout: Path) -> None:
+    before = described()
+    vanish(locked, "program", version="2.0", depends="library")
+    fetch.fetch_set("userland", note=lambda text: None)
+    after = described()
+    stale = {name for name in before if before[name] != after[name]}
+    assert stale == {"sources-userland", "sources-lone", "userland", "lone"}
+
+
+def test_a_run_sees_drift_under_another_set_than_its_tools(locked: Archive, checkout: Path) -> None:
+    """The process that decides what is stale is not the one that finds out that a package has gone."""
+    build = partial(sources_tasks.build_listing, "lone")
+    task = artifact("x", doc="", build=build, targets=[checkout / "x"], tools=["lone"])
+    spec = spec_of(task)
+    records = Records(checkout / "tasks.db", TOP)
+    (checkout / "x").write_text("made")
+    records.look(spec)
+    records.save_artifact(spec, {path: str(records.digests.of(path)) for path in spec.targets}, 0)
+    assert records.look(spec) == []
+    vanish(locked, "program", version="2.0", depends="library")
+    fetch.fetch_set("userland", note=lambda text: None)
+    records.look_again()
+    assert [str(change) for change in records.look(spec)] == ["tools lone changed"]
+    records.close()
 
 
 def test_a_drifted_kernel_has_another_name(locked: Archive) -> None:

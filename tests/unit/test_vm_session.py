@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.commands.dev_vm import OPTIONS, boot_parameters, choose_disk
-from tasks.commands.kubeconfig import missing
+from tasks.commands.dev_vm import OPTIONS
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
 from tasks.lib.vm import kube, session
+from tasks.lib.vm.devvm import boot_parameters, choose_disk
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.kube import ApiError
 from tasks.lib.vm.media import append_segment, boot_files
+from tasks.lib.vm.session import missing
 
 DEFAULTS = {str(option["name"]): option["default"] for option in OPTIONS}
 

@@ -96,6 +96,18 @@ ROWS: tuple[tuple[str, str, Callable[[Boot], float]], ...] = (
 )
 
 
+def chosen_setups(text: str) -> tuple[Setup, ...]:
+    """The kinds of boot named on the command line, or all.
+
+    Raises BuildError for one that does not exist.
+    """
+    known = {setup.name: setup for setup in SETUPS}
+    names = text.split(",") if text else list(known)
+    if wrong := [name for name in names if name not in known]:
+        raise BuildError(f"bench: no such boot: {', '.join(wrong)}", f"choose from {', '.join(known)}")
+    return tuple(known[name] for name in names)
+
+
 def mebibytes(kib: int) -> float:
     """KiB as MiB."""
     return kib / 1024

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.lib.bench.graph import measure, read_rules, write_doit, write_make, write_ninja
+from tasks.lib.bench.graph import measure, read_rules, write_doit
 from tasks.lib.bench.report import table
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
@@ -23,13 +23,12 @@ REPEAT = 10
 FRESH = "a fresh clone, caches warm"
 NOTHING = "nothing has changed"
 TOUCHED = "all tracked files have been touched"
-EMPTY = "DOIT_CONFIG = {'verbosity': 0}\n\n\ndef task_nothing():\n    return {'actions': None}\n"
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds by title: our builds, and no-ops of other builders on the same graph."""
+    """Seconds by title: our builds, and no-ops of plain doit."""
 
     ours: dict[str, float]
     others: dict[str, float]
@@ -83,7 +82,7 @@ def iso_digest(checkout: Path) -> str:
 
 
 def measure_builds(folder: Path, note: Note) -> Figures:
-    """Seconds by title: our builds, and no-ops of other builders; intermediate files below `folder`.
+    """Seconds by title: our builds, and no-ops of plain doit; intermediate files below `folder`.
 
     Raises BuildError when a build fails, or does not change the ISO though it should, or the other way.
     """
@@ -131,24 +130,16 @@ def measure_edit(checkout: Path, edit: Edit, before: str) -> float:
 
 
 def compare(checkout: Path, folder: Path) -> Iterator[tuple[str, float]]:
-    """No-op times of an empty dodo.py, and of make, ninja and plain doit on the same graph."""
+    """No-op times of an empty dodo.py, and of plain doit on the same graph."""
     rules = read_rules(checkout)
     for folder_needed in {Path(target).parent for rule in rules for target in rule.targets}:
         folder_needed.mkdir(parents=True, exist_ok=True)
-    doit = [sys.executable, "-m", "doit"]
-    for name, write, argv in (
-        ("empty dodo.py", lambda rules, place: (place / "dodo.py").write_text(EMPTY), doit),
-        ("plain doit", write_doit, doit),
-        ("make", write_make, ["make", "-s"]),
-        ("ninja", write_ninja, ["ninja", "--quiet"]),
-    ):
-        if not argv[0].startswith("/") and shutil.which(argv[0]) is None:
-            continue
+    for name, compared in (("empty dodo.py", []), ("plain doit", rules)):
         place = folder / name.replace(" ", "-")
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        write(rules, place)
-        yield name, min(measure(argv, place, REPEAT))
+        write_doit(compared, place)
+        yield name, min(measure([sys.executable, "-m", "doit"], place, REPEAT))
 
 
 def describe_builds(figures: Figures) -> str:

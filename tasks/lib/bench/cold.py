@@ -127,7 +127,7 @@ def task_seconds(checkout: Path) -> dict[str, float]:
     """How long every task took, as its database says."""
     database = Database(str(checkout / "build" / "tasks.db"))
     names = [rule.name for rule in read_rules(checkout)]
-    return {name: float(held) for name in names if (held := database.fact(f"seconds:{name}"))}
+    return {name: float(held) for name in names if (held := database.value("facts", f"seconds:{name}"))}
 
 
 def describe_cold(found: Figures) -> str:

@@ -1,17 +1,16 @@
-"""The builder's own graph, written for make, ninja and plain doit, to compare with."""
+"""The builder's own graph: its longest chain, and the same for plain doit, to compare with."""
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.lib.errors import BuildError
-from tasks.lib.process import environment, run
+from tasks.lib.process import run
 
 DUMP = """
 import json, sys
@@ -42,8 +41,6 @@ def read_rules(checkout: Path) -> list[Rule]:
 
     Raises BuildError when its dodo.py can not be loaded.
     """
-    import json
-
     found = json.loads(run([sys.executable, "-c", DUMP], cwd=checkout).stdout)
     rules = []
     for task in found:
@@ -81,27 +78,6 @@ def files_below(path: Path) -> Iterator[str]:
         yield from (str(Path(folder, name)) for name in names if not Path(folder, name).is_symlink())
 
 
-def write_make(rules: Sequence[Rule], folder: Path) -> None:
-    """A Makefile; as in most image builds, of a rule with several targets the first stands for all."""
-    lines = ["all: " + " ".join(escaped(rule.targets[0]) for rule in rules)]
-    for rule in rules:
-        made = " ".join(escaped(path) for path in rule.targets)
-        lines += [
-            f"{escaped(rule.targets[0])}: {' '.join(escaped(path) for path in rule.inputs)}",
-            f"\ttouch {made}",
-        ]
-    (folder / "Makefile").write_text("\n".join(lines) + "\n")
-
-
-def write_ninja(rules: Sequence[Rule], folder: Path) -> None:
-    """A build.ninja."""
-    lines = ["rule make", "  command = touch $out"]
-    for rule in rules:
-        made = " ".join(escaped(path) for path in rule.targets)
-        lines.append(f"build {made}: make {' '.join(escaped(path) for path in rule.inputs)}")
-    (folder / "build.ninja").write_text("\n".join(lines) + "\n")
-
-
 def write_doit(rules: Sequence[Rule], folder: Path) -> None:
     """A dodo.py for doit as it comes."""
     text = f"RULES = {[(rule.inputs, rule.targets) for rule in rules]!r}\n"
@@ -109,16 +85,6 @@ def write_doit(rules: Sequence[Rule], folder: Path) -> None:
     text += "        yield {'name': targets[0].replace('=', '_'), 'file_dep': list(inputs),\n"
     text += "               'targets': list(targets), 'actions': [['touch', *targets]]}\n"
     (folder / "dodo.py").write_text(text)
-
-
-def escaped(path: str) -> str:
-    """A path for make and ninja, which agree on blanks only by chance.
-
-    Raises BuildError for what can not be written for both.
-    """
-    if any(character in path for character in " :$#%"):
-        raise BuildError(f"{path}: can not be written into a Makefile", "use a checkout with a plainer path")
-    return path
 
 
 def measure(
@@ -129,12 +95,8 @@ def measure(
     Raises BuildError when it fails.
     """
     seconds = []
-    for count in range(repeat + 1):
+    for _ in range(repeat + 1):
         start = time.monotonic()
-        done = subprocess.run(argv, cwd=folder, env=environment(env), capture_output=True, check=False)
-        if count:
-            seconds.append(time.monotonic() - start)
-        if done.returncode:
-            said = (done.stdout + done.stderr).decode(errors="replace")[-1000:]
-            raise BuildError(f"{' '.join(argv)} in {folder}: {said}")
-    return seconds
+        run(argv, cwd=folder, env=env)
+        seconds.append(time.monotonic() - start)
+    return seconds[1:]

@@ -19,6 +19,7 @@ SUITES = re.compile(
     r"(buster|bullseye|bookworm|trixie|forky|duke|sid|(old)*stable|testing|unstable)"
     r"((-|/)(updates|security|proposed-updates|backports))?"
 )
+TIMEOUT_S = 10
 HINT = f"name a Debian mirror: {VARIABLE}=http://mirror.example/debian ./doit …"
 
 
@@ -66,6 +67,18 @@ def find_mirrors(apt: Path = APT) -> Mirrors:
     if not mirrors.main:
         raise BuildError(f"no Debian mirror in {apt}", HINT)
     return mirrors
+
+
+def ask(base: str, suite: str) -> tuple[bool, str]:
+    """Whether a mirror has a suite, and what it answers, in one line."""
+    import requests  # slow, and a no-op build asks nobody
+
+    address = f"{base}/dists/{suite}/InRelease"
+    try:
+        answer = requests.head(address, timeout=TIMEOUT_S, allow_redirects=True)
+    except requests.RequestException as error:
+        return False, f"{address} can not be reached: {type(error).__name__}"
+    return answer.ok, f"{address}: {answer.status_code} {answer.reason}"
 
 
 def is_security(address: str) -> bool:

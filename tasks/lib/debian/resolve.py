@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 
 from tasks.lib.arch import HOST, Arch, arch
 from tasks.lib.config import Config, PackageSet
@@ -63,3 +64,14 @@ def chosen(depends: str, names: Sequence[str], closure: list[Package]) -> list[P
         return named
     sources = {package.source for package in named}
     return [package for package in closure if package.source in sources]
+
+
+def lagging(old: Lock | None, new: Lock) -> list[str]:
+    """Warnings about indexes that are older than those of the lock: a mirror that lags, or worse."""
+    before = {index.suite: index.date for index in old.indexes} if old else {}
+    return [
+        f"WARNING: {index.suite}: this mirror's index is older than the locked one of {before[index.suite]}"
+        for index in new.indexes
+        if index.suite in before
+        and parsedate_to_datetime(index.date) < parsedate_to_datetime(before[index.suite])
+    ]

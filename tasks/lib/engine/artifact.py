@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.engine.execution import make
 from tasks.lib.engine.spec import Artifact, Recipe, definition_of, relative
 from tasks.lib.errors import BuildError
 
@@ -57,7 +55,7 @@ def artifact(
     return {
         "basename": name,
         "doc": doc,
-        "actions": [functools.partial(_run_plainly, spec)],
+        "actions": None,  # our runner takes the recipe from the description
         "file_dep": list(spec.inputs),
         "targets": list(spec.targets),
         "meta": {"artifact": spec},
@@ -73,8 +71,3 @@ def _plain(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
             f"task {name}: values must be JSON: {error}", "pass str(), int() or lists"
         ) from error
     return plain
-
-
-def _run_plainly(spec: Artifact) -> None:
-    """The action for a runner other than ours (`doit` used as a library): same atomic targets, no display."""
-    make(spec, lambda message: None)

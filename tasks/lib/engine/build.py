@@ -12,10 +12,6 @@ from tasks.lib.errors import BuildError
 Message = dict[str, Any]
 
 
-def _nobody_listens(message: Message) -> None:
-    """The default listener, for recipes that are called without the engine."""
-
-
 @dataclass
 class Build:
     """One execution of a recipe.
@@ -28,7 +24,7 @@ class Build:
 
     outs: list[Path]
     scratch: Path
-    report: Callable[[Message], None] = field(default=_nobody_listens, repr=False)
+    report: Callable[[Message], object] = field(default=lambda message: None, repr=False)
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -14,18 +14,27 @@ from tasks.lib.errors import BuildError
 
 
 @contextmanager
+def _opened(path: Path, folder: Path, flags: int) -> Iterator[int]:
+    """A descriptor of what is at the path; the folder is made. Raises BuildError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise explained(error) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def checkout_lock(path: Path) -> Iterator[int]:
     """Hold the lock file `path`; yields its descriptor.
 
     A worker or watcher that has inherited the descriptor keeps the lock after its parent was killed.
     Raises BuildError when the file can not be made.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise explained(error) from error
-    try:
+    with _opened(path, path.parent, os.O_RDWR | os.O_CREAT) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -35,8 +44,6 @@ def checkout_lock(path: Path) -> Iterator[int]:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield lock
-    finally:
-        os.close(lock)
 
 
 @contextmanager
@@ -45,19 +52,13 @@ def cache_lock(folder: Path, *, alone: bool) -> Iterator[None]:
 
     Raises BuildError when a build is at work somewhere, as its tools must not go.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise explained(error) from error
-    try:
-        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    with _opened(folder, folder, os.O_RDONLY | os.O_DIRECTORY) as lock:
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            what = "another checkout builds with it" if alone else "it is being emptied"
+            raise BuildError(f"{folder} is in use: {what}", "try again later") from error
         yield
-    except BlockingIOError as error:
-        what = "another checkout builds with it" if alone else "it is being emptied"
-        raise BuildError(f"{folder} is in use: {what}", "try again later") from error
-    finally:
-        os.close(lock)
 
 
 def _holder(lock: int) -> str:

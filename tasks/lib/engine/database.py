@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,22 +74,22 @@ class Database(SqliteDB):
             raise sqlite3.DatabaseError(f"is damaged: {found}")
         return conn
 
-    def _refusal(self, error: sqlite3.Error) -> BuildError:
-        foreign = not os.access(self.name, os.W_OK)
-        hint = "an earlier run was made by another user" if foreign else "is the disk full?"
-        return BuildError(f"{self.name}: {error}", hint)
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            foreign = not os.access(self.name, os.W_OK)
+            hint = "an earlier run was made by another user" if foreign else "is the disk full?"
+            raise BuildError(f"{self.name}: {error}", hint) from error
 
     def commit(self) -> None:
         """Write what is pending to the disk."""
-        try:
+        with self._writing():
             for task_id in self._dirty:
-                self._conn.execute(
-                    "insert or replace into doit values (?,?)",
-                    (task_id, self.codec.encode(self._cache[task_id])),
-                )
+                record = self.codec.encode(self._cache[task_id])
+                self._conn.execute("insert or replace into doit values (?,?)", (task_id, record))
             self._conn.commit()
-        except sqlite3.Error as error:
-            raise self._refusal(error) from error
         self._dirty = set()
 
     def dump(self) -> None:
@@ -100,14 +101,12 @@ class Database(SqliteDB):
 
     def remove(self, task_id: str) -> None:
         """Forget a task; effective at the next commit."""
-        try:
+        with self._writing():
             super().remove(task_id)
-        except sqlite3.Error as error:
-            raise self._refusal(error) from error
 
     def files(self) -> dict[str, tuple[str, str]]:
         """The digests of files by path: (fingerprint, SHA-256); none when the host has booted since."""
-        if self.fact("boot") != boot_id():
+        if self.value("facts", "boot") != boot_id():
             return {}
         rows = self._conn.execute("select path, mark, sha256 from files")
         return {row["path"]: (row["mark"], row["sha256"]) for row in rows}
@@ -119,31 +118,24 @@ class Database(SqliteDB):
         with contextlib.suppress(sqlite3.OperationalError):  # only a memory: losing it costs time, not truth
             if not known:
                 self._conn.execute("delete from files")
-                self.save_fact("boot", boot_id())
+                self.keep("facts", "boot", boot_id())
             rows = [(path, mark, sha256) for path, (mark, sha256) in fresh.items()]
             self._conn.executemany("insert or replace into files values (?,?,?)", rows)
 
-    def fact(self, key: str) -> str | None:
-        """A small text that was saved under `key`."""
-        row = self._conn.execute("select value from facts where key = ?", (key,)).fetchone()
+    def value(self, table: str, key: str) -> Any:
+        """What was kept under `key` in the table of facts (texts) or of recipes (JSON), or None."""
+        row = self._conn.execute(f"select value from {table} where key = ?", (key,)).fetchone()
         return row["value"] if row else None
 
-    def save_fact(self, key: str, value: str) -> None:
-        """Keep a small text; effective at the next commit."""
-        try:
-            self._conn.execute("insert or replace into facts values (?,?)", (key, value))
-        except sqlite3.Error as error:
-            raise self._refusal(error) from error
+    def keep(self, table: str, key: str, value: Any) -> None:
+        """Keep a value; effective at the next commit. Raises BuildError."""
+        with self._writing():
+            self._conn.execute(f"insert or replace into {table} values (?,?)", (key, value))
 
-    def recipes(self, key: str) -> dict[str, Any] | None:
-        """What save_recipes() stored under `key`."""
-        row = self._conn.execute("select value from recipes where key = ?", (key,)).fetchone()
-        return row["value"] if row else None
-
-    def save_recipes(self, key: str, value: dict[str, Any]) -> None:
-        """Remember one computed value under `key`."""
-        with contextlib.suppress(sqlite3.OperationalError):
-            self._conn.execute("insert or replace into recipes values (?,?)", (key, value))
+    def remember(self, key: str, value: dict[str, Any]) -> None:
+        """Keep something about recipes that can be computed again: losing it costs time, not truth."""
+        with contextlib.suppress(BuildError):
+            self.keep("recipes", key, value)
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:

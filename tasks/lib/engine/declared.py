@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasks.lib import process
-from tasks.lib.engine import landlock
+from tasks.lib import landlock, process
 from tasks.lib.engine.spec import Artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP, cache_dir
@@ -70,7 +69,7 @@ def children_held(places: list[str]) -> Iterator[None]:
         return
     cache_dir().mkdir(parents=True, exist_ok=True)
     folders = sorted({os.path.dirname(place) for place in places} - {str(TOP)})
-    rules = landlock.ruleset(str(TOP), [*places, str(cache_dir())], folders)
+    rules = landlock.ruleset(TOP, [*places, cache_dir()], folders)
     try:
         with process.in_children(functools.partial(landlock.restrict, rules)):
             yield

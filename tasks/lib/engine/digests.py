@@ -45,7 +45,7 @@ def content_digest(path: str) -> str:
 class Digests:
     """Digest of any path: "<mode>:<sha256>" of a file, "link:..." of a symlink, "tree:<sha256>" of a folder.
 
-    known: path -> (fingerprint, SHA-256) from earlier runs; fresh: what this run has learned.
+    known: path -> (fingerprint, SHA-256) from earlier runs; fresh: learned by this run and its workers.
     """
 
     known: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -111,12 +111,25 @@ class Digests:
                 self.fresh[path] = held
         return f"{mode}:{held[1]}"
 
-    def learn(self, path: str, mark: str, sha256: str) -> None:
-        """Take over a digest that a worker has computed for the file with this fingerprint."""
-        self.fresh[path] = (mark, sha256)
-
 
 def tree_digest(info: os.stat_result, members: dict[str, str]) -> str:
     """The digest of a folder from those of its members."""
     lines = [f"{stat.S_IMODE(info.st_mode):o}", *(f"{name}\0{digest}" for name, digest in members.items())]
     return f"tree:{hashlib.sha256(chr(10).join(lines).encode(errors='surrogateescape')).hexdigest()}"
+
+
+def digest_text(digest: str | None) -> str:
+    """A record's value in short: mode and the start of the SHA-256 of a file, JSON as it is."""
+    if digest is None:
+        return "nothing"
+    kind, _, rest = digest.partition(":")
+    if kind == "link":
+        pointed = rest.partition(":")[0]
+        return f"link to {pointed}"
+    if kind == "dir":
+        return f"folder, mode {rest.zfill(4)}"
+    if kind == "tree":
+        return f"folder {rest[:12]}"
+    if kind.isdigit() and len(rest) == 64:
+        return f"mode {kind.zfill(4)} sha256 {rest[:12]}"
+    return digest if len(digest) <= 60 else f"{digest[:57]}..."

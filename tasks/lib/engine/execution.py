@@ -63,7 +63,7 @@ def remove(path: Path) -> None:
     path.rmdir()
 
 
-def make(spec: Artifact, report: Callable[[Message], None]) -> Outcome:
+def make(spec: Artifact, report: Callable[[Message], object]) -> Outcome:
     """Run the recipe and put its targets in place.
 
     Returns {"targets": {path: digest}, "files": {path: [fingerprint, SHA-256]}, "size": bytes}.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from typing import IO, Any
 
-from doit.task import Task
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from tasks.lib.engine.reporter import NORMAL, Reporter, is_warning
-from tasks.lib.engine.text import whole_seconds
+from tasks.lib.text import whole_seconds
 
 REDRAW_S = 0.1
 
@@ -20,35 +19,30 @@ REDRAW_S = 0.1
 class LiveReporter(Reporter):
     """Lines for finished tasks scroll by; those of running tasks stay at the bottom."""
 
-    desc = "live lines"
-
     def __init__(self, out: IO[str], level: int = NORMAL) -> None:
         super().__init__(out, level)
         self._console = Console(file=out, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._shown = False
         self._drawn = 0.0
 
     def write(self, text: str) -> None:
         """Print above the live lines."""
         self._console.print(text, markup=False, soft_wrap=True)
 
-    def announce(self, task: Task) -> None:
+    def announce(self, name: str, reason: str) -> None:
         """Show the reason in the task's own line."""
-        self.lines[task.name].note = self.reason(task)
-        if not self._shown:
-            self._live.start()
-            self._shown = True
+        self.lines[name].note = reason
+        self._live.start()
 
-    def message(self, task: Task, message: dict[str, Any]) -> None:
+    def message(self, name: str, message: dict[str, Any]) -> None:
         """Take over progress and notes; only warnings stay."""
-        self.lines[task.name].update(message)
+        self.lines[name].update(message)
         if is_warning(message.get("note", "")):
-            self.write(f"{task.name}: {message['note']}")
+            self.write(f"{name}: {message['note']}")
 
     def refresh(self) -> None:
         """Draw the lines of running tasks."""
-        if not self._shown or time.monotonic() < self._drawn + REDRAW_S:
+        if not self._live.is_started or time.monotonic() < self._drawn + REDRAW_S:
             return
         self._drawn = time.monotonic()
         table = Table.grid(padding=(0, 2))
@@ -61,9 +55,7 @@ class LiveReporter(Reporter):
 
     def complete_run(self) -> None:
         """Give the terminal back, then the table."""
-        self.lines.clear()
-        if self._shown:
+        if self._live.is_started:
             self._live.update("", refresh=True)
             self._live.stop()
-            self._shown = False
         super().complete_run()

@@ -6,10 +6,10 @@ import importlib
 import inspect
 import os
 import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from doit.cmd_base import Command, TaskLoader2
 from doit.exceptions import InvalidDodoFile, InvalidTask
 from doit.loader import generate_tasks, load_doit_config
 from doit.task import Task
@@ -21,69 +21,52 @@ from tasks.lib.paths import TOP
 PREFIX = "task_"
 
 
-class Loader(TaskLoader2):
-    """Tasks are the functions task_* that dodo.py defines or imports, in that order."""
+def load(reserved: Iterable[str]) -> tuple[list[Task], list[str]]:
+    """All tasks, with dependencies between them filled in, and the names of those that are made by default.
 
-    cmd_options = ()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.namespace: dict[str, Any] = {}
-
-    def setup(self, opt_values: dict[str, Any]) -> None:
-        """Import dodo.py.
-
-        Raises BuildError naming the line when a task module can not be imported.
-        """
-        try:
-            self.namespace = dict(vars(importlib.import_module("dodo")))
-        except BuildError:
-            raise
-        except Exception as error:
-            raise BuildError(f"{_origin(error)}: {type(error).__name__}: {error}") from error
-
-    def load_doit_config(self) -> dict[str, Any]:
-        """The dictionary DOIT_CONFIG of dodo.py."""
-        config: dict[str, Any] = load_doit_config(self.namespace)
-        return config
-
-    def load_tasks(self, cmd: Command, pos_args: list[str]) -> list[Task]:
-        """All tasks, with dependencies between them filled in.
-
-        Raises BuildError or doit's InvalidTask, InvalidDodoFile.
-        """
-        tasks: list[Task] = []
-        for name, creator in self.namespace.items():
-            if not name.startswith(PREFIX) or not inspect.isfunction(creator):
-                continue
-            try:
-                made = generate_tasks(name.removeprefix(PREFIX), creator(), creator.__doc__)
-            except (BuildError, InvalidTask, InvalidDodoFile):
-                raise
-            except Exception as error:
-                raise BuildError(f"{_origin(error)}: {type(error).__name__}: {error}") from error
-            tasks.extend(made)
-        check_names(tasks, self.cmd_names)
-        connect(tasks)
-        return tasks
+    Tasks are made by the functions task_* that dodo.py defines or imports, in that order. reserved: names
+    that no task may have. Raises BuildError, which names the line of an error in a task module, or doit's
+    InvalidTask and InvalidDodoFile.
+    """
+    with _errors_named():
+        dodo = vars(importlib.import_module("dodo"))
+        tasks = [
+            task
+            for name, creator in dodo.items()
+            if name.startswith(PREFIX) and inspect.isfunction(creator)
+            for task in generate_tasks(name.removeprefix(PREFIX), creator(), creator.__doc__)
+            if not task.has_subtask  # what doit makes of a function that yields nothing
+        ]
+    check(tasks, reserved)
+    connect(tasks)
+    return tasks, load_doit_config(dodo).get("default_tasks") or [task.name for task in tasks]
 
 
-def _origin(error: Exception) -> str:
-    """File and line, inside the checkout if possible, where an exception was raised."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{relative(error.filename)}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if Path(frame.filename).is_relative_to(TOP)]
-    frame = (inside or frames)[-1]
-    return f"{relative(frame.filename)}:{frame.lineno}"
+@contextmanager
+def _errors_named() -> Iterator[None]:
+    """Errors in task modules become a BuildError with file and line, inside the checkout if possible."""
+    try:
+        yield
+    except (BuildError, InvalidTask, InvalidDodoFile):
+        raise
+    except Exception as error:
+        if isinstance(error, SyntaxError) and error.filename:
+            place, line = error.filename, error.lineno
+        else:
+            frames = traceback.extract_tb(error.__traceback__)
+            inside = [frame for frame in frames if Path(frame.filename).is_relative_to(TOP)]
+            place, line = (inside or frames)[-1].filename, (inside or frames)[-1].lineno
+        raise BuildError(f"{relative(place)}:{line}: {type(error).__name__}: {error}") from error
 
 
-def check_names(tasks: list[Task], commands: list[str]) -> None:
-    """Raise BuildError when a name is used twice or is that of a command."""
-    seen: set[str] = set(commands)
+def check(tasks: list[Task], reserved: Iterable[str]) -> None:
+    """Raise BuildError when a name is used twice or reserved, and for a task that artifact() did not make."""
+    seen = set(reserved)
     for task in tasks:
         if task.name in seen:
             raise BuildError(f"task {task.name}: the name is taken by another task or a command")
+        if "artifact" not in (task.meta or {}):
+            raise BuildError(f"task {task.name} was not made by artifact()", "see docs/developing.md")
         seen.add(task.name)
 
 

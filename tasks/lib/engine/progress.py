@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.lib.engine.text import size_text, whole_seconds
+from tasks.lib.text import size_text, whole_seconds
 
 BAR_WIDTH = 20
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from doit.dependency import Dependency, DependencyStatus
 from doit.task import Task
 
-from tasks.lib.engine.checker import DigestChecker
 from tasks.lib.engine.database import Database
 from tasks.lib.engine.digests import Digests
 from tasks.lib.engine.recipes import Recipes
@@ -39,25 +39,14 @@ class Change:
         return f"{self.kind} {self.subject} {verb}"
 
 
-class Status(DependencyStatus):
-    """doit's status with the reasons in full."""
-
-    def __init__(self) -> None:
-        super().__init__(get_log=True)
-        self.changes: list[Change] = []
-
-
 class Records(Dependency):
     """The task database of one checkout; doit calls this its dependency manager."""
 
     def __init__(self, path: Path, top: Path) -> None:
-        super().__init__(Database, str(path), checker_cls=DigestChecker)
+        super().__init__(Database, str(path))
         self.database: Database = self.backend
-        self._known_files = self.database.files()
-        self.digests: Digests = self.checker.digests
-        self.digests.known = self._known_files
+        self.digests = Digests(known=self.database.files())
         self._top = top
-        self._recipes: Recipes | None = None
         self._tools: dict[str, str] = {}
         self._snapshots: dict[str, State] = {}
         self._inputs: dict[str, str | None] = {}
@@ -72,32 +61,32 @@ class Records(Dependency):
 
     def commit(self) -> None:
         """Write records and file digests to the disk."""
-        self.database.save_files(self._known_files, self.digests.fresh)
-        if self.digests.fresh:
-            self._known_files.update(self.digests.fresh)
-            self.digests.fresh.clear()
+        self.database.save_files(self.digests.known, self.digests.fresh)
+        self.digests.known.update(self.digests.fresh)
+        self.digests.fresh.clear()
         self.database.commit()
 
-    def get_status(self, task: Task, tasks_dict: dict[str, Task], get_log: bool = False) -> DependencyStatus:
+    def get_status(self, task: Task, tasks_dict: Any = None, get_log: bool = False) -> DependencyStatus:
         """Status of a task: "up-to-date", "run" or "error" (a missing or unreadable input)."""
-        spec = artifact_of(task)
-        if spec is None:
-            return super().get_status(task, tasks_dict, get_log)
-        status = Status()
+        status = DependencyStatus(get_log)
         try:
-            now = self.state(spec)
-            missing = [path for path, digest in now["inputs"].items() if digest is None]
-            if missing:
-                raise BuildError(f"input {', '.join(missing)} does not exist")
-            status.changes = list(self.changes(spec, now))
+            status.status = "run" if self.look(artifact_of(task)) else "up-to-date"
         except BuildError as error:
-            status.status = "error"
-            status.error_reason = str(error)
-            return status
-        self._snapshots[spec.name] = now
-        self.reasons[spec.name] = status.changes
-        status.status = "run" if status.changes else "up-to-date"
+            status.status, status.error_reason = "error", str(error)
         return status
+
+    def look(self, spec: Artifact) -> list[Change]:
+        """Why a task is stale; nothing when it is up to date.
+
+        Raises BuildError for an input that is missing or can not be read.
+        """
+        now = self.state(spec)
+        missing = [path for path, digest in now["inputs"].items() if digest is None]
+        if missing:
+            raise BuildError(f"input {', '.join(missing)} does not exist")
+        self._snapshots[spec.name] = now
+        self.reasons[spec.name] = list(self.changes(spec, now))
+        return self.reasons[spec.name]
 
     def state(self, spec: Artifact) -> State:
         """What the task's result depends on, as it is now."""
@@ -110,9 +99,11 @@ class Records(Dependency):
 
     def recipe(self, spec: Artifact) -> dict[str, str]:
         """The task's code: what it reaches -> digest."""
-        if self._recipes is None:
-            self._recipes = Recipes(self._top, self.digests, self.database)
         return self._recipes.parts(spec.build)
+
+    @functools.cached_property
+    def _recipes(self) -> Recipes:
+        return Recipes(self._top, self.digests, self.database)
 
     def _input_digest(self, path: str) -> str | None:
         """Looked up once for all tasks that read it, until look_again()."""
@@ -121,8 +112,9 @@ class Records(Dependency):
         return self._inputs[path]
 
     def look_again(self) -> None:
-        """Time has passed or a task has made files: what is known of inputs no longer counts."""
+        """Time has passed, or a task has made files or replaced packages: what is known no longer counts."""
         self._inputs.clear()
+        self._tools.clear()
 
     def _tool_digest(self, name: str) -> str:
         if name not in self._tools:
@@ -133,8 +125,8 @@ class Records(Dependency):
         """Every difference between the record and `now`."""
         old: State | None = self._get(spec.name, "state")
         if old is None:
-            begun = self.database.fact(f"begun:{spec.name}") is not None
-            why = "its last run failed or was interrupted" if begun else "never made in this checkout"
+            never = self.never_made(spec.name)
+            why = "never made in this checkout" if never else "its last run failed or was interrupted"
             yield Change("record", why, None, None)
             return
         yield from _differences("input", old["inputs"], now["inputs"])
@@ -152,7 +144,7 @@ class Records(Dependency):
     def remove_success(self, task: Task) -> None:
         """Forget a task and commit, so that an interruption from now on can not leave a stale record."""
         self.remove(task.name)
-        self.database.save_fact(f"begun:{task.name}", "")
+        self.database.keep("facts", f"begun:{task.name}", "")
         self.commit()
 
     def save_artifact(self, spec: Artifact, targets: dict[str, str], seconds: float) -> None:
@@ -166,32 +158,31 @@ class Records(Dependency):
         for key, value in (("state", state), ("targets", targets), ("members", members)):
             self._set(spec.name, key, value)
         # Beside the record, as what becomes stale loses that.
-        self.database.save_fact(f"seconds:{spec.name}", f"{seconds:.2f}")
+        self.database.keep("facts", f"seconds:{spec.name}", f"{seconds:.2f}")
         self.commit()
 
     def never_made(self, name: str) -> bool:
         """Whether nobody has ever begun to make it here."""
-        return self._get(name, "state") is None and self.database.fact(f"begun:{name}") is None
+        return self._get(name, "state") is None and self.database.value("facts", f"begun:{name}") is None
 
     def seconds(self, name: str) -> float | None:
         """How long the task took when it last succeeded; kept when the record is removed."""
-        held = self.database.fact(f"seconds:{name}")
+        held = self.database.value("facts", f"seconds:{name}")
         return float(held) if held else None
 
     def member_changes(self, spec: Artifact, path: str) -> list[Change]:
         """Which members of an input folder differ from the record."""
-        held: dict[str, dict[str, str]] = self._get(spec.name, "members") or {}
-        if path not in held or not Path(path).is_dir():
+        held: dict[str, str] | None = (self._get(spec.name, "members") or {}).get(path)
+        if held is None or not Path(path).is_dir():
             return []
-        now: dict[str, str | None] = dict(self.digests.members(path))
-        return list(_differences("input", {f"{path}/{name}": digest for name, digest in held[path].items()},
-                                 {f"{path}/{name}": digest for name, digest in now.items()}))  # fmt: skip
+        changes = _differences("input", held, self.digests.members(path))
+        return [replace(change, subject=f"{path}/{change.subject}") for change in changes]
 
 
-def artifact_of(task: Task) -> Artifact | None:
-    """The description behind a doit task, None for a plain doit task."""
-    found = (task.meta or {}).get("artifact")
-    return found if isinstance(found, Artifact) else None
+def artifact_of(task: Task) -> Artifact:
+    """The description behind a doit task."""
+    found: Artifact = task.meta["artifact"]
+    return found
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, str]:
@@ -210,9 +201,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _differences(
-    kind: str, old: dict[str, str], new: dict[str, str | None] | dict[str, str]
-) -> Iterator[Change]:
+def _differences(kind: str, old: Mapping[str, str], new: Mapping[str, str | None]) -> Iterator[Change]:
     for subject in sorted({*old, *new}):
         before, after = old.get(subject), new.get(subject)
         if before != after:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from doit.exceptions import BaseFail, UnmetDependency
+from doit.reporter import ZeroReporter
 from doit.task import Task
 
 from tasks.lib.engine import worker
 from tasks.lib.engine.progress import Line
-from tasks.lib.engine.records import Change, artifact_of
+from tasks.lib.engine.records import Change
 from tasks.lib.engine.spec import Artifact
-from tasks.lib.engine.text import seconds_text, size_text, whole_seconds
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
+from tasks.lib.text import seconds_text, size_text, whole_seconds
 
 QUIET, NORMAL, VERBOSE = 0, 1, 2
 SIGN_OF_LIFE_S = 60
@@ -23,63 +25,50 @@ TAIL_LINES = 12
 TAIL_BYTES = 8192
 
 
-class Reporter:
-    """Plain lines, for logs and for terminals that can not do better."""
-
-    desc = "plain lines"
+class Reporter(ZeroReporter):
+    """Plain lines, for logs and for terminals that can not do better. doit's runner and ours call it."""
 
     def __init__(self, out: IO[str], level: int = NORMAL) -> None:
-        self.out = out
+        super().__init__(out, {})
         self.level = level
-        self.reasons: dict[str, list[Change]] = {}
-        self.expected: dict[str, float] = {}
-        self._built: list[tuple[str, int, float, tuple[str, ...]]] = []
-        self._failed: list[str] = []
         self.lines: dict[str, Line] = {}
-        self._current: list[str] = []
+        self._built: list[tuple[str, int, float, tuple[str, ...]]] = []
+        self._failed = False
+        self._current = 0
         self._selected: list[Task] = []
         self._started = time.monotonic()
 
     def write(self, text: str) -> None:
         """Print one or more whole lines."""
-        self.out.write(f"{text}\n")
-        self.out.flush()
+        self.outstream.write(f"{text}\n")
+        self.outstream.flush()
 
     def initialize(self, tasks: dict[str, Task], selected_tasks: list[str]) -> None:
         """Called once when the tasks are known."""
         self._selected = [tasks[name] for name in selected_tasks]
 
-    def get_status(self, task: Task) -> None:
-        """Called before a task is checked."""
-
-    def execute_task(self, task: Task) -> None:
-        """Called when a worker has started."""
+    def started(self, name: str, reasons: Sequence[Change], expected: float | None) -> None:
+        """Called when a worker has started. expected: seconds that the task took before."""
         now = time.monotonic()
-        self.lines[task.name] = Line(now, self.expected.get(task.name), said=now)
-        self.announce(task)
-
-    def announce(self, task: Task) -> None:
-        """Say that a task starts, and why."""
-        if self.level == NORMAL:
-            self.write(f"{task.name}: {self.reason(task)}")
-        elif self.level == VERBOSE:
-            self.write(f"{task.name}: started")
-            for change in self.reasons.get(task.name, []):
-                self.write(f"{task.name}:   {change}")
-
-    def reason(self, task: Task) -> str:
-        """The first reason, in one phrase."""
-        reasons = self.reasons.get(task.name, [])
+        self.lines[name] = Line(now, expected, said=now)
         more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-        return f"{reasons[0]}{more}" if reasons else "started"
+        self.announce(name, f"{reasons[0]}{more}" if reasons else "started")
+        if self.level == VERBOSE:
+            for change in reasons:
+                self.write(f"{name}:   {change}")
 
-    def message(self, task: Task, message: dict[str, Any]) -> None:
+    def announce(self, name: str, reason: str) -> None:
+        """Say that a task starts, and why."""
+        if self.level > QUIET:
+            self.write(f"{name}: {reason}")
+
+    def message(self, name: str, message: dict[str, Any]) -> None:
         """Called with what a worker says while it runs."""
-        self.lines[task.name].update(message)
+        self.lines[name].update(message)
         if "note" in message and (self.level > QUIET or is_warning(message["note"])):
-            self.write(f"{task.name}: {message['note']}")
+            self.write(f"{name}: {message['note']}")
         elif "log" in message and self.level == VERBOSE:
-            self.write(f"{task.name}: {message['log']}")
+            self.write(f"{name}: {message['log']}")
 
     def refresh(self) -> None:
         """Called several times a second while workers run: a sign of life now and then, for logs."""
@@ -91,23 +80,23 @@ class Reporter:
 
     def made(self, spec: Artifact, size: int, seconds: float) -> None:
         """Called when the targets of an artifact are in place and recorded."""
-        self.lines.pop(spec.name, None)
+        del self.lines[spec.name]
         self._built.append((spec.name, size, seconds, spec.targets))
         if self.level > QUIET:
             self.write(f"{spec.name}: done in {seconds_text(seconds)}, {size_text(size)}")
 
-    def failed(self, task: Task, error: BuildError) -> None:
+    def failed(self, name: str, error: BuildError) -> None:
         """Called when a worker has failed: what, the last lines of its log, the log, what to do."""
-        self.lines.pop(task.name, None)
-        self._failed.append(task.name)
-        lines = [f"{task.name}: FAILED: {error.what}"]
-        log = worker.log_path(task.name)
+        self.lines.pop(name, None)
+        self._failed = True
+        lines = [f"{name}: FAILED: {error.what}"]
+        log = worker.log_path(name)
         tail = [line for line in _tail(log) if line.removeprefix("$ ") not in str(error)]
-        lines += [f"{task.name}:   {line}" for line in tail]
+        lines += [f"{name}:   {line}" for line in tail]
         if log.exists() and log.stat().st_size:
-            lines.append(f"{task.name}: log: {log}")
+            lines.append(f"{name}: log: {log}")
         if error.hint:
-            lines.append(f"{task.name}: hint: {error.hint}")
+            lines.append(f"{name}: hint: {error.hint}")
         self.write("\n".join(lines))
 
     def waiting_for(self, names: list[str]) -> None:
@@ -118,35 +107,17 @@ class Reporter:
         """Called when a signal has ended the run."""
         self.write(f"stopped by {name}: nothing half-written is left, the next run goes on from here")
 
-    def add_success(self, task: Task) -> None:
-        """Called when a plain doit task has succeeded."""
-        self.lines.pop(task.name, None)
-
     def add_failure(self, task: Task, fail: BaseFail) -> None:
-        """Called for a failure that did not come from a worker (a missing input, a failed dependency)."""
-        if not fail.report:
-            return
-        self._failed.append(task.name)
+        """Called for a task that was not begun (a missing input, a failed dependency)."""
+        self._failed = True
         if isinstance(fail, UnmetDependency):
             self.write(f"{task.name}: not made, as it needs {fail.message.replace(' ', ', ')}")
         else:
-            what = fail.message.partition("checking dependencies: ")[2] or fail.message
-            self.write(f"{task.name}: FAILED: {what}")
+            self.write(f"{task.name}: FAILED: {fail.message.partition('checking dependencies: ')[2]}")
 
     def skip_uptodate(self, task: Task) -> None:
         """Called when there is nothing to do for a task."""
-        if artifact_of(task):
-            self._current.append(task.name)
-
-    def skip_ignore(self, task: Task) -> None:
-        """doit's ignore command is not offered."""
-
-    def teardown_task(self, task: Task) -> None:
-        """Artifacts have no teardown."""
-
-    def cleanup_error(self, exception: BaseFail) -> None:
-        """Called when a teardown failed."""
-        self.write(exception.get_msg())
+        self._current += 1
 
     def runtime_error(self, msg: str) -> None:
         """Called for an error of the graph."""
@@ -154,28 +125,22 @@ class Reporter:
 
     def complete_run(self) -> None:
         """Called at the end: the table of what was built, or that there was nothing to do."""
-        if self.level == QUIET:
-            return
-        if self._built:
+        if self.level > QUIET and self._built:
             self._table()
-        elif not self._failed and self._current:
-            self.write(f"nothing to do: {self._products()} up to date")
-
-    def _products(self) -> str:
-        """The selected tasks' targets, in short."""
-        targets = [target for task in self._selected for target in task.targets if (TOP / target).exists()]
-        return f"{', '.join(targets)} is" if len(targets) == 1 else f"{len(self._current)} tasks are"
+        elif self.level > QUIET and self._current and not self._failed:
+            targets = [path for task in self._selected for path in task.targets if (TOP / path).exists()]
+            what = f"{targets[0]} is" if len(targets) == 1 else f"{self._current} tasks are"
+            self.write(f"nothing to do: {what} up to date")
 
     def _table(self) -> None:
-        rows = [
-            (name, size_text(size), seconds_text(seconds), ", ".join(targets))
-            for name, size, seconds, targets in self._built
-        ]
-        rows.insert(0, ("built", "size", "time", "where"))
+        rows = [("built", "size", "time", "where")]
+        for name, size, seconds, targets in self._built:
+            rows.append((name, size_text(size), seconds_text(seconds), ", ".join(targets)))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         self.write("")
-        for name, size, seconds, where in rows:
-            self.write(f"{name:<{widths[0]}}  {size:>{widths[1]}}  {seconds:>{widths[2]}}  {where}".rstrip())
+        for name, size_column, time_column, where in rows:
+            line = f"{name:<{widths[0]}}  {size_column:>{widths[1]}}  {time_column:>{widths[2]}}  {where}"
+            self.write(line.rstrip())
         self.write(f"in {seconds_text(time.monotonic() - self._started)}")
 
 

@@ -13,21 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doit.control import ExecNode, TaskDispatcher
-from doit.exceptions import BaseFail, InvalidTask, TaskError, UnmetDependency
+from doit.exceptions import BaseFail, InvalidTask
 from doit.runner import ERROR, Runner
-from doit.task import Task
 
+from tasks.lib import process
 from tasks.lib.engine import worker
 from tasks.lib.engine.execution import discard, explained
 from tasks.lib.engine.records import Records, artifact_of
 from tasks.lib.engine.reporter import Reporter
 from tasks.lib.engine.spec import Artifact
-from tasks.lib.engine.watcher import SET_CHILD_SUBREAPER, Watcher, end_group, prctl
+from tasks.lib.engine.watcher import Watcher
 from tasks.lib.errors import BuildError
 
 GRACE_S = 5.0
 REFRESH_S = 0.25
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -38,9 +37,12 @@ class Interrupted(BaseException):
         self.number = number
 
 
-def hangup_ignored(number: int) -> bool:
-    """Whether this is SIGHUP and whoever started us had it ignored, as nohup(1) does: the terminal may go."""
-    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+def stop_signals() -> list[signal.Signals]:
+    """Those that end a run: not SIGHUP under nohup(1), which has it ignored, as the terminal may go."""
+    every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [
+        number for number in every if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP
+    ]
 
 
 @dataclass
@@ -48,16 +50,12 @@ class Job:
     """A running worker."""
 
     node: ExecNode
+    spec: Artifact
     pid: int
     pipe: int
     started: float
     rest: bytes = b""
     answer: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def task(self) -> Task:
-        """The task that it executes."""
-        return self.node.task
 
 
 class ParallelRunner(Runner):
@@ -97,60 +95,49 @@ class ParallelRunner(Runner):
 
     def _loop(self, dispatcher: TaskDispatcher) -> None:
         done: list[ExecNode] = []
-        exhausted = False
         while True:
-            while not exhausted and not self._stop_running and len(self._jobs) < self._slots:
+            while not self._stop_running and len(self._jobs) < self._slots:
                 node = self._next(dispatcher, done)
                 if node is None:
-                    exhausted = True
-                elif node == "hold on":
                     break
-                elif node.task.actions:
-                    self._start(node)
-                else:  # a name for other tasks
-                    self.process_task_result(node, None)
-                    done.append(node)
+                self._start(node)
             if not self._jobs:
-                if not exhausted and not self._stop_running:
-                    raise InvalidTask("tasks wait for each other in a circle")
                 return
             done += self._wait()
-            if done:
-                exhausted = False
 
-    def _next(self, dispatcher: TaskDispatcher, done: list[ExecNode]) -> Any:
-        """The next stale task, "hold on" when all wait for running ones, None when there is none left."""
+    def _next(self, dispatcher: TaskDispatcher, done: list[ExecNode]) -> ExecNode | None:
+        """The next stale task; None when there is none left, and when all wait for running ones."""
         node = done.pop(0) if done else None
-        while True:
-            try:
+        with contextlib.suppress(StopIteration):
+            while True:
                 node = dispatcher.generator.send(node)
-            except StopIteration:
-                return None
-            if node == "hold on":
-                if not done:
-                    return node
-                node = done.pop(0)
-            elif self.select_task(node, dispatcher.tasks):
-                return node
+                if node != "hold on":
+                    if self.select_task(node, dispatcher.tasks):
+                        return node
+                elif done:
+                    node = done.pop(0)
+                elif self._jobs:
+                    return None
+                else:
+                    raise InvalidTask("tasks wait for each other in a circle")
+        return None
 
     def _start(self, node: ExecNode) -> None:
-        task = node.task
-        if (before := self.dep_manager.seconds(task.name)) is not None:
-            self.reporter.expected[task.name] = before
-        self.dep_manager.remove_success(task)
+        spec = artifact_of(node.task)
+        self.dep_manager.remove_success(node.task)
         self.dep_manager.look_again()
         if self._watcher is None:
-            prctl(SET_CHILD_SUBREAPER, 1)
+            process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
             self._watcher = Watcher(self._lock)
         try:
-            pid, pipe = worker.start(task, self._watcher)
+            pid, pipe = worker.start(spec, self._watcher)
         except OSError as error:
             raise explained(error) from error
-        job = Job(node, pid, pipe, time.monotonic())
+        job = Job(node, spec, pid, pipe, time.monotonic())
         self._jobs[pid] = job
         self._selector.register(pipe, selectors.EVENT_READ, job)
-        self.reporter.reasons[task.name] = self.dep_manager.reasons.get(task.name, [])
-        self.reporter.execute_task(task)
+        records = self.dep_manager
+        self.reporter.started(spec.name, records.reasons.get(spec.name, []), records.seconds(spec.name))
 
     def _wait(self) -> list[ExecNode]:
         """Wait for messages or the end of workers; returns the nodes that are finished."""
@@ -174,7 +161,7 @@ class ParallelRunner(Runner):
                     if "result" in message or "error" in message:
                         job.answer = message
                     else:
-                        self.reporter.message(job.task, message)
+                        self.reporter.message(job.spec.name, message)
 
     def _ended(self) -> Iterator[tuple[Job, int]]:
         """Reap ended workers, and orphans that were handed to us."""
@@ -192,81 +179,61 @@ class ParallelRunner(Runner):
         self.dep_manager.look_again()
         self._read(job)
         self._drop(job)
-        if "result" in job.answer:
-            self._succeed(job)
-            return job.node
-        error, hint = job.answer.get("error"), job.answer.get("hint", "")
-        if error is None:
-            error = (
-                f"its worker was killed by {signal.Signals(-status).name}" if status < 0 else f"exit {status}"
-            )
-            hint = "out of memory? (dmesg)" if status == -signal.SIGKILL else ""
-        self._fail(job, BuildError(error, hint))
+        try:
+            self._record(job, status)
+            job.node.run_status = "successful"
+        except BuildError as error:
+            self.dep_manager.remove_success(job.node.task)
+            self.reporter.failed(job.spec.name, error)
+            self._mark_failed(job.node)
+            if self._jobs and self._stop_running:
+                self.reporter.waiting_for([other.spec.name for other in self._jobs.values()])
         return job.node
 
-    def _succeed(self, job: Job) -> None:
-        task, result = job.task, job.answer["result"]
+    def _record(self, job: Job, status: int) -> None:
+        """Record a success; BuildError when it is none."""
+        result = job.answer.get("result")
+        if result is None:
+            killed = f"its worker was killed by {signal.Signals(-status).name}" if status < 0 else ""
+            memory = "out of memory? (dmesg)" if status == -signal.SIGKILL else ""
+            what = job.answer.get("error", killed or f"exit {status}")
+            raise BuildError(what, job.answer.get("hint", memory))
         seconds = time.monotonic() - job.started
-        spec = artifact_of(task)
-        if spec is None:
-            task.values.update(result["values"])
-            task.result = result["result"]
-            self.process_task_result(job.node, None)
-            return
         for path, (mark, sha256) in result["files"].items():
-            self.dep_manager.digests.learn(path, mark, sha256)
-        try:
-            if changed := self.dep_manager.changed_while_running(spec):
-                raise BuildError(f"{', '.join(changed)} changed while the task ran", "run again")
-            self.dep_manager.save_artifact(spec, result["targets"], seconds)
-        except BuildError as error:
-            self._fail(job, error)
-            return
-        job.node.run_status = "successful"
-        self.reporter.made(spec, result["size"], seconds)
-
-    def _fail(self, job: Job, error: BuildError) -> None:
-        self.reporter.failed(job.task, error)
-        self._handle_task_error(job.node, TaskError(str(error), report=False))
-        if self._jobs and self._stop_running:
-            self.reporter.waiting_for([other.task.name for other in self._jobs.values()])
+            self.dep_manager.digests.fresh[path] = (mark, sha256)
+        if changed := self.dep_manager.changed_while_running(job.spec):
+            raise BuildError(f"{', '.join(changed)} changed while the task ran", "run again")
+        self.dep_manager.save_artifact(job.spec, result["targets"], seconds)
+        self.reporter.made(job.spec, result["size"], seconds)
 
     def _handle_task_error(self, node: ExecNode, base_fail: BaseFail) -> None:
-        """As doit does it, but what was not begun, for want of what it needs, keeps its record."""
-        if not isinstance(base_fail, UnmetDependency):
-            super()._handle_task_error(node, base_fail)
-            return
+        """What was not begun, for want of what it needs, keeps its record; doit would remove it."""
+        self.reporter.add_failure(node.task, base_fail)
+        self._mark_failed(node)
+
+    def _mark_failed(self, node: ExecNode) -> None:
         node.run_status = "failure"
         self.final_result = ERROR
-        self.reporter.add_failure(node.task, base_fail)
+        self._stop_running = not self.continue_
 
     def _drop(self, job: Job) -> None:
         """Forget a worker that has been reaped, with whatever it left in its process group."""
         del self._jobs[job.pid]
         self._selector.unregister(job.pipe)
         os.close(job.pipe)
-        end_group(job.pid)
+        process.end_group(job.pid)
         if self._watcher:
             self._watcher.forget(job.pid)
-        if (spec := artifact_of(job.task)) is not None:
-            try:
-                discard(spec)
-            except OSError:  # no file handle to look into a folder? The run gives some back at its end
-                self._remains.append(spec)
+        try:
+            discard(job.spec)
+        except OSError:  # no file handle to look into a folder? The run gives some back at its end
+            self._remains.append(job.spec)
 
     def _remove_remains(self) -> None:
-        """Remove what could not be removed when its worker ended.
-
-        Raises OSError, the last one, when something stays.
-        """
-        failed: OSError | None = None
-        for spec in self._remains:
-            try:
-                discard(spec)
-            except OSError as error:
-                failed = error
-        if failed is not None:
-            raise failed
+        """Remove what could not be removed when its worker ended; OSError when something stays."""
+        with contextlib.ExitStack() as every:
+            for spec in self._remains:
+                every.callback(discard, spec)
 
     def _end_all(self) -> None:
         """Stop what still runs: SIGTERM, a moment to clean up, SIGKILL."""
@@ -279,7 +246,7 @@ class ParallelRunner(Runner):
                 self._drop(job)
             time.sleep(0.01)
         for job in list(self._jobs.values()):
-            end_group(job.pid)
+            process.end_group(job.pid)
             self._drop(job)
         if self._watcher:
             self._watcher.close()
@@ -291,8 +258,8 @@ class ParallelRunner(Runner):
         read, write = os.pipe()
         os.set_blocking(read, False)
         os.set_blocking(write, False)
-        caught = [number for number in STOP_SIGNALS if not hangup_ignored(number)]
-        before = {number: signal.signal(number, self._note) for number in (*caught, signal.SIGCHLD)}
+        caught = (*stop_signals(), signal.SIGCHLD)
+        before = {number: signal.signal(number, self._note) for number in caught}
         old = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self._selector.register(read, selectors.EVENT_READ)
         try:

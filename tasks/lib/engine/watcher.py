@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
-import time
 
-GONE_WITHIN_S = 10.0
-SET_CHILD_SUBREAPER = 36
-SET_PDEATHSIG = 1
+from tasks.lib.process import end_group
 
 
 class Watcher:
@@ -54,7 +50,10 @@ def _watch(pipe: int, lock: int) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    _close_all_but({pipe, lock})
+    low, high = sorted((pipe, lock))  # all else is closed
+    os.closerange(0, low)
+    os.closerange(low + 1, high)
+    os.closerange(high + 1, os.sysconf("SC_OPEN_MAX"))
     groups: set[int] = set()
     rest = b""
     while data := os.read(pipe, 4096):
@@ -63,53 +62,3 @@ def _watch(pipe: int, lock: int) -> None:
             (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
     for group in groups:
         end_group(group)
-
-
-def _close_all_but(keep: set[int]) -> None:
-    try:
-        found = {int(name) for name in os.listdir("/proc/self/fd")}
-    except OSError:  # all are in use, even the one for this list: so there are few
-        found = set(range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
-    for descriptor in found - keep:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-
-
-def end_group(group: int) -> None:
-    """Kill a process group and wait until nothing of it runs."""
-    deadline = time.monotonic() + GONE_WITHIN_S
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            return
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-group, os.WNOHANG)
-        if not _runs(group):
-            return
-        time.sleep(0.005)
-
-
-def _runs(group: int) -> bool:
-    """Whether a process of the group has a living thread. Zombies stay where nobody collects them.
-
-    True also when that can not be found out, for want of file handles.
-    """
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return True
-    for name in filter(str.isdigit, names):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:
-            fields = stat.read().rpartition(b") ")[2].split()
-            state, its_group, threads = fields[0], int(fields[2]), int(fields[17])  # proc_pid_stat(5)
-            if its_group == group and (state not in (b"Z", b"X") or threads > 1):
-                return True
-    return False
-
-
-def prctl(option: int, value: int) -> None:
-    """prctl(2) with one argument."""
-    import ctypes
-
-    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -13,12 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from doit.task import Stream, Task
-
 from tasks.lib import process
 from tasks.lib.engine.execution import explained, make
-from tasks.lib.engine.records import artifact_of
-from tasks.lib.engine.watcher import SET_PDEATHSIG, Watcher, prctl
+from tasks.lib.engine.spec import Artifact
+from tasks.lib.engine.watcher import Watcher
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP
 
@@ -31,7 +29,7 @@ class Stopped(BaseException):
 
 
 class Pipe:
-    """Sends messages, one JSON object a line; progress is thinned out."""
+    """Sends messages, one JSON object a line; progress is thinned out. As a stream, it is a recipe's log."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -49,18 +47,11 @@ class Pipe:
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
-
-class Log:
-    """Where commands and their output go: the log file, and the user in verbose mode."""
-
-    def __init__(self, pipe: Pipe) -> None:
-        self._pipe = pipe
-
     def write(self, text: str) -> None:
-        """Write to the file and send to the run."""
+        """Commands and their output, for the log file and for the user in verbose mode."""
         sys.stderr.write(text)
         for line in text.splitlines()[-VERBOSE_LINES:]:
-            self._pipe.send({"log": line})
+            self.send({"log": line})
 
     def flush(self) -> None:
         """The file is line buffered, the pipe not at all."""
@@ -71,7 +62,7 @@ def log_path(name: str) -> Path:
     return BUILD / "log" / f"{name.replace('/', '_')}.log"
 
 
-def start(task: Task, watcher: Watcher) -> tuple[int, int]:
+def start(spec: Artifact, watcher: Watcher) -> tuple[int, int]:
     """Fork a worker for a task; returns its process id, which is its process group too, and its pipe.
 
     Raises OSError.
@@ -85,7 +76,7 @@ def start(task: Task, watcher: Watcher) -> tuple[int, int]:
         try:
             os.close(read)
             _become_worker(watcher)
-            status = _work(task, Pipe(write))
+            status = _work(spec, Pipe(write))
         except Stopped:
             status = 143
         finally:
@@ -100,7 +91,7 @@ def _become_worker(watcher: Watcher) -> None:
     os.setpgid(0, 0)
     watcher.add(os.getpid())
     watcher.leave()
-    prctl(SET_PDEATHSIG, signal.SIGKILL)
+    process.prctl(process.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
     signal.set_wakeup_fd(-1)
@@ -122,45 +113,29 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _redirect(log: Path) -> None:
     """Standard input from nowhere, both outputs to the log file."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(nothing)
-    os.close(target)
+    log.write_bytes(b"")
+    with open(log, "ab") as output, open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", closefd=False, buffering=1)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
 
 
-def _work(task: Task, pipe: Pipe) -> int:
+def _work(spec: Artifact, pipe: Pipe) -> int:
     try:
-        log = log_path(task.name)
-        _redirect(log)
-        process.log_to(Log(pipe))
-        spec = artifact_of(task)
-        pipe.send({"result": make(spec, pipe.send) if spec else _plain(task)})
-    except BuildError as error:
-        print(error, file=sys.stderr)
-        pipe.send({"error": error.what, "hint": error.hint})
-    except OSError as error:
-        refusal = explained(error)
+        _redirect(log_path(spec.name))
+        process.log_to(pipe)
+        pipe.send({"result": make(spec, pipe.send)})
+        return 0
+    except (BuildError, OSError) as error:
+        refusal = explained(error) if isinstance(error, OSError) else error
+        print(refusal, file=sys.stderr)
         pipe.send({"error": refusal.what, "hint": refusal.hint})
     except Exception as error:
         traceback.print_exc()
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.relpath(last.filename, TOP)}:{last.lineno}"
         pipe.send({"error": f"{type(error).__name__}: {error} ({where})", "hint": "a bug in the recipe"})
-    else:
-        return 0
     return 1
-
-
-def _plain(task: Task) -> dict[str, Any]:
-    """Run a plain doit task."""
-    task.verbosity = 2  # all of its output goes to the log
-    failure = task.execute(Stream(2))
-    if failure is not None:
-        raise BuildError(failure.get_msg().rstrip())
-    return {"values": task.values, "result": task.result if isinstance(task.result, str | dict) else None}

@@ -14,10 +14,10 @@ from types import FrameType
 
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD
+from tasks.lib.vm import kube
 from tasks.lib.vm.console import keys_unprocessed, relay
 from tasks.lib.vm.hardware import LOOPBACK
 from tasks.lib.vm.hostport import NotYetError
-from tasks.lib.vm.kube import for_host
 from tasks.lib.vm.machine import MARKER, Machine, alive, free_port
 
 FOLDER = BUILD / "dev-vm"
@@ -56,6 +56,27 @@ def running() -> Running | None:
     except (OSError, ValueError, TypeError):
         return None
     return found if alive(found.pid) else None
+
+
+def missing() -> str:
+    """What is still to come until the API of the running machine's node can be used, "" when nothing is.
+
+    Raises BuildError when no machine runs.
+    """
+    found = running()
+    if found is None:
+        raise BuildError("no dev-vm runs", "start one with ./doit dev-vm in another terminal")
+    try:
+        cluster = kube.Cluster(kubeconfig().read_text(), found.api)
+    except OSError:
+        return "the node has no kubeconfig"
+    try:
+        cluster.request("GET", "/readyz", timeout=ASK_SECONDS)
+    except BuildError:
+        return "the node's API does not answer"
+    finally:
+        cluster.close()
+    return ""
 
 
 def choose_ports() -> dict[int, int]:
@@ -141,7 +162,7 @@ class Session:
         if self._known:
             return
         with contextlib.suppress(NotYetError, BuildError):
-            text = for_host(self.machine.host.ask("kubeconfig", 1), self.machine.port(6443))
+            text = kube.for_host(self.machine.host.ask("kubeconfig", 1), self.machine.port(6443))
             scratch = FOLDER / ".kubeconfig"
             scratch.unlink(missing_ok=True)
             scratch.touch(0o600)

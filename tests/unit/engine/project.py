@@ -15,10 +15,13 @@ from tasks.lib.paths import TOP
 
 PARTS = (
     *(f"tasks/{name}.py" for name in ("__init__", "__main__", "imports")),
-    *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "paths", "process")),
+    *(f"tasks/lib/{name}.py" for name in ("__init__", "errors", "landlock", "paths", "process", "text")),
     "requirements.lock",
 )
-ELSEWHERE = ("dev_vm", "docs", "doctor", "kubeconfig", "lock", "bench", "test", "test_all", "usb", "validate")
+ELSEWHERE = (
+    *("bench", "dev_vm", "docs", "doctor", "inject_ssh", "kubeconfig", "lock", "test", "test_all", "usb"),
+    "validate",
+)
 HEAD = """\
 import os, sys, time
 from functools import partial
@@ -40,7 +43,8 @@ class Project:
             (top / part).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(TOP / part, top / part)
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(TOP / "tasks/lib/engine", top / "tasks/lib/engine", ignore=ignored)
+        for name in ("code", "engine"):
+            shutil.copytree(TOP / "tasks/lib" / name, top / "tasks/lib" / name, ignore=ignored)
         (top / "tasks/commands").mkdir()
         for source in (TOP / "tasks/commands").glob("*.py"):
             if source.stem not in ELSEWHERE:

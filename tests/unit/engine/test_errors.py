@@ -228,6 +228,7 @@ def test_errors_while_loading(project: Project, dodo: str, message: str) -> None
         (["help", "lst"], "did you mean list?"),
         (["clean"], "clean needs tasks, or --all"),
         (["completion", "tcsh"], "bash or zsh"),
+        (["ci-cache-key", "copy"], "takes no argument: copy"),
     ],
 )
 def test_wrong_usage(project: Project, arguments: list[str], message: str) -> None:

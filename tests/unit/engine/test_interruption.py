@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.engine.watcher import GONE_WITHIN_S, end_group
+from tasks.lib.process import GONE_WITHIN_S, end_group
 from tests.unit.engine.project import Project
 
 # Like the real thing, each link slow in its own way: many writes, a command with children, a folder.
@@ -154,7 +154,7 @@ def test_goes_on_without_its_terminal_under_nohup(chain: Project) -> None:
     chain.dodo("""
 def slow(b: Build) -> None:
     b.out.write_text("half")
-    while not (TOP / "go").exists():
+    while not (TOP.parent / "go").exists():
         time.sleep(0.01)
 
 def task_slow():
@@ -163,7 +163,7 @@ def task_slow():
     child = chain.spawn("slow", hangup=signal.SIG_IGN)
     wait_for(chain.top / "build/.part-slow/slow")
     child.send_signal(signal.SIGHUP)
-    chain.write("go", "")
+    (chain.top.parent / "go").touch()
     out, _ = child.communicate(timeout=120)
     assert child.returncode == 0, out
 
@@ -220,13 +220,14 @@ def slow(b: Build) -> None:
     tempfile.mkstemp()
     run(["mktemp"])
     b.out.write_text("made")
-    while (TOP / "wait").exists():
+    while (TOP.parent / "wait").exists():
         time.sleep(0.01)
 
 def task_slow():
     return artifact("slow", doc="", build=slow, targets=[BUILD / "slow"])
 """)
-    chain.write("wait", "")
+    wait = chain.top.parent / "wait"
+    wait.touch()
     for number in (signal.SIGKILL, signal.SIGTERM):
         child = chain.spawn("slow")
         wait_for(chain.top / "build/.part-slow/slow")
@@ -234,7 +235,7 @@ def task_slow():
         child.communicate(timeout=120)
         assert wait_until_gone(child.pid, 30) == []
         assert list(outside.iterdir()) == [], number
-    (chain.top / "wait").unlink()
+    wait.unlink()
     chain.run("slow")
     assert list(outside.iterdir()) == []
     assert chain.leftovers() == []

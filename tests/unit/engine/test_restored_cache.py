@@ -12,7 +12,7 @@ from pathlib import Path
 import doit
 import pytest
 
-from tasks.lib.engine.source import summarise
+from tasks.lib.code.source import summarise
 from tasks.lib.paths import TOP
 from tests.unit.engine.project import Project
 
@@ -122,7 +122,7 @@ def test_code_digests_are_the_same_for_every_python() -> None:
     script = (
         "import sys, json; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
         "import importlib.util as u; s = u.spec_from_file_location('source', sys.argv[1] + "
-        "'/tasks/lib/engine/source.py'); m = u.module_from_spec(s); s.loader.exec_module(m)\n"
+        "'/tasks/lib/code/source.py'); m = u.module_from_spec(s); s.loader.exec_module(m)\n"
         "print(json.dumps([m.summarise(Path(p).read_text()) for p in sys.argv[2:]], sort_keys=True))"
     )
     files = [str(path) for path in sorted((TOP / "tasks").rglob("*.py"))]

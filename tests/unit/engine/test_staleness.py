@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.engine import landlock
+from tasks.lib import landlock
 from tests.unit.engine.project import Project
 
 DODO = """

@@ -1,4 +1,4 @@
-"""Sizes, times and digests for people."""
+"""Sizes and times for people."""
 
 from __future__ import annotations
 
@@ -25,20 +25,3 @@ def seconds_text(seconds: float) -> str:
 def whole_seconds(seconds: float) -> str:
     """A duration that is still going on: no decimals."""
     return seconds_text(seconds) if seconds >= 60 else f"{seconds:.0f} s"
-
-
-def digest_text(digest: str | None) -> str:
-    """A record's value in short: mode and the start of the SHA-256 of a file, JSON as it is."""
-    if digest is None:
-        return "nothing"
-    kind, _, rest = digest.partition(":")
-    if kind == "link":
-        pointed = rest.partition(":")[0]
-        return f"link to {pointed}"
-    if kind == "dir":
-        return f"folder, mode {rest.zfill(4)}"
-    if kind == "tree":
-        return f"folder {rest[:12]}"
-    if kind.isdigit() and len(rest) == 64:
-        return f"mode {kind.zfill(4)} sha256 {rest[:12]}"
-    return digest if len(digest) <= 60 else f"{digest[:57]}..."

@@ -1,6 +1,6 @@
-"""Keeps a recipe's programs from reading the checkout but for what is named (userspace-api/landlock.rst).
+"""Keeps a program from reading a folder but for what is named (userspace-api/landlock.rst).
 
-Landlock only allows: what lies beside the checkout is allowed by name, folder by folder from the root down.
+Landlock only allows: what lies beside the folder is allowed by name, folder by folder from the root down.
 What is asked without opening - whether a file exists, how long it is - it does not see.
 """
 
@@ -12,6 +12,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same on all architectures
 GET_VERSION = 1
@@ -26,7 +27,7 @@ def available() -> bool:
     return int(LIBC.syscall(CREATE_RULESET, None, 0, GET_VERSION)) > 0
 
 
-def ruleset(top: str, readable: Iterable[str], listed: Iterable[str]) -> int:
+def ruleset(top: Path, readable: Iterable[str | Path], listed: Iterable[str | Path]) -> int:
     """A descriptor of the rules: below the folder `top` only what is `readable`; the folders `listed` may be
     listed with all that is below them.
 
@@ -54,16 +55,15 @@ def restrict(rules: int) -> None:
     _checked(LIBC.syscall(RESTRICT_SELF, rules, 0))
 
 
-def beside(top: str) -> Iterator[str]:
+def beside(top: Path) -> Iterator[Path]:
     """Everything that neither is, holds nor lies below `top`."""
-    while top != os.path.dirname(top):
-        parent = os.path.dirname(top)
-        with contextlib.suppress(PermissionError), os.scandir(parent) as entries:
-            yield from (entry.path for entry in entries if entry.path != top)
+    for parent in top.parents:
+        with contextlib.suppress(PermissionError):
+            yield from (entry for entry in parent.iterdir() if entry != top)
         top = parent
 
 
-def _allow(rules: int, path: str, access: int) -> None:
+def _allow(rules: int, path: str | Path, access: int) -> None:
     """Add a rule; a link is none, as what it leads to has its own, and what has gone needs none."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)

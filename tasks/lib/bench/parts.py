@@ -1,0 +1,75 @@
+"""The parts of ./doit bench: each measures, keeps the raw results and puts its table into the document."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.lib.bench import boots, builds, cold, report, sizes, writes
+from tasks.lib.bench.host import describe_host
+from tasks.lib.vm.accel import EMULATION, acceleration
+from tasks.lib.vm.media import boot_files
+from tasks.payload import KUBESOLO, MODULE
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(f"  {text}", flush=True)
+
+
+def bench_sizes(iso: Path) -> None:
+    """Sizes."""
+    found = sizes.measure_sizes(iso)
+    report.store("sizes", found)
+    report.publish("sizes", sizes.describe_sizes(found))
+    say(f"{iso.name}: {sizes.megabytes(found[''])} MB")
+
+
+def bench_boots(
+    media: Mapping[str, Path], setups: tuple[boots.Setup, ...], repeat: int, *, kvm: bool
+) -> None:
+    """Boots. media: the files of the ISO and, where it is asked for, of the disk image."""
+    host, accelerator = describe_host(), EMULATION
+    if kvm:
+        with tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder:
+            accelerator = acceleration(boot_files(media["iso"], Path(folder)).kernel)
+    found = boots.measure_boots(media, accelerator, setups, repeat, say)
+    report.store("boot", {"host": vars(host), "accelerator": accelerator.name, "boots": boots.raw(found)})
+    engine = "QEMU TCG, pure emulation" if accelerator.name == "tcg" else f"QEMU with {accelerator.name}"
+    report.publish("boot", f"{engine}, on {host}; {repeat} of each.\n\n{boots.describe_boots(found)}")
+
+
+def bench_writes() -> None:
+    """Confirmed writes a second."""
+    host = describe_host()
+    found = writes.measure_writes(MODULE, KUBESOLO, report.RESULTS)
+    report.store("writes", {"host": vars(host), "writes": found})
+    report.publish("writes", f"On {host}.\n\n{writes.describe_writes(found)}")
+
+
+def bench_builds() -> None:
+    """Builds."""
+    host = describe_host()
+    folder = report.RESULTS / "build"
+    found = builds.measure_builds(folder, say)
+    shutil.rmtree(folder, ignore_errors=True)
+    report.store("build", {"host": vars(host), "seconds": vars(found)})
+    report.publish("build", f"On {host}.\n\n{builds.describe_builds(found)}")
+
+
+def bench_cold() -> None:
+    """Builds with empty compile caches."""
+    host = describe_host()
+    folder = report.RESULTS / "cold"
+    found = cold.measure_cold(folder, host.cores, say)
+    shutil.rmtree(folder, ignore_errors=True)
+    report.store("cold", {"host": vars(host), "seconds": vars(found)})
+    report.publish("cold", f"On {host}.\n\n{cold.describe_cold(found)}")
+
+
+# What needs no product.
+OTHERS: dict[str, Callable[[], Any]] = {"writes": bench_writes, "build": bench_builds, "cold": bench_cold}
+NAMES = ("sizes", "boot", *OTHERS)

@@ -1,0 +1,1 @@
+"""The builder's own code: what a function of it consists of."""
