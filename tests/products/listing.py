@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from stat import filemode
 
+from libarchive.exception import ArchiveError
 from libarchive.read import memory_reader
 
 from tasks.diskimage import SLOTS
@@ -45,8 +47,14 @@ def archive(content: bytes) -> str:
 
 
 def initramfs(whole: bytes, drivers: int) -> str:
-    """Both segments of an initramfs, of which the first has that many bytes; zeros lie between them."""
-    return archive(whole[:drivers]) + archive(whole[drivers:].lstrip(b"\0"))
+    """Both segments of an initramfs, of which the first has that many bytes; each is followed by up to three
+    zeros, which libarchive takes for another frame."""
+    second = whole[drivers:].lstrip(b"\0")
+    ends = [len(second) - n for n in range(4) if not second[len(second) - n :].strip(b"\0")]
+    for end in ends:
+        with suppress(ArchiveError):
+            return archive(whole[:drivers]) + archive(second[:end])
+    raise AssertionError("the second segment can not be read")
 
 
 def disk(path: Path) -> str:
