@@ -46,6 +46,7 @@ def test_stages_are_those_of_the_boot() -> None:
         "50-network.sh",
         "60-hostname.sh",
         "70-clock.sh",
+        "75-extensions.sh",
         "80-containerd.sh",
         "90-kubesolo.sh",
     ]

@@ -104,7 +104,9 @@ list_labels() {
     list_block_devices
     set --
     for name in $BLOCK_DEVICES; do
-        [ "$name" != "$booted" ] && [ "$name" != "${own##*/}" ] || continue
+        case $name in
+        "$booted" | "${own##*/}") continue ;;
+        esac
         read_partition_name "$name"
         case $PARTITION_NAME in
         KSOLOEFI | KSOLOA | KSOLOB | KSOLODATA | KSOLOBIOS) ;;
@@ -232,9 +234,11 @@ make_result() {
 
 # Content first, then the name: after a power cut it is read once more.
 keep_result() {
-    mkdir -p "$KEPT" && rm -rf "${KEPT:?}/$DIGEST" && cp -R "$STATE/config.new" "$KEPT/$DIGEST" &&
-        sync && write_durable "$KEPT/current" "$DIGEST
-" || warn 'what was made of the configuration can not be kept; it is read again at the next boot'
+    if ! mkdir -p "$KEPT" || ! rm -rf "${KEPT:?}/$DIGEST" || ! cp -R "$STATE/config.new" "$KEPT/$DIGEST" || ! sync ||
+        ! write_durable "$KEPT/current" "$DIGEST
+"; then
+        warn 'what was made of the configuration can not be kept; it is read again at the next boot'
+    fi
     for old in "$KEPT"/file-* "$KEPT"/nocloud-* "$KEPT"/stick-* "$KEPT"/url-*; do
         [ "$old" = "$KEPT/$DIGEST" ] || rm -rf "$old"
     done

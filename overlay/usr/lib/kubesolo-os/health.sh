@@ -57,7 +57,10 @@ read_slot() {
 # Of the certificate itself (DER), as `openssl x509 -fingerprint -sha256` has it; asked for once.
 read_authority() {
     certificate=${ROOT:-}/var/lib/kubesolo/pki/ca.crt
-    [ -z "${AUTHORITY:-}" ] && [ -s "$certificate" ] || { AUTHORITY=${AUTHORITY:-} && return 0; }
+    AUTHORITY=${AUTHORITY:-}
+    if [ -n "$AUTHORITY" ] || [ ! -s "$certificate" ]; then
+        return 0
+    fi
     AUTHORITY=$(sed '/^-----/d' "$certificate" | base64 -d 2>/dev/null | sha256sum) || AUTHORITY=
     AUTHORITY=${AUTHORITY%% *}
 }
