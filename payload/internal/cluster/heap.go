@@ -12,9 +12,8 @@ import (
 )
 
 // The garbage collector's target (runtime/debug.SetGCPercent): loose until the node is Ready, as collecting
-// costs processor time then (with 150, one of two collections fell between API and Ready: 7 % of the way); then
-// tighter, as what is freed between what stays is lost to other programs; tight
-// at the end, as memory counts from then on.
+// costs processor time then (with 150, a collection fell between API and Ready: 7 % of the way); then tighter, as
+// what is freed between what stays is lost to other programs; tight at the end, as memory counts from then on.
 const (
 	looseHeap   = 250
 	defaultHeap = 100 // Go's own
