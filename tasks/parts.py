@@ -105,6 +105,7 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         build=partial(build_loaders, target.arch.name),
         targets=[loaders(target)],
         files=[sources.listing(BOOT_SET, target.arch)],
+        values={"packages": keyed(BOOT_SET, target.arch.name)},
         group=target.group,
     )
     archives = go_archives(target)
