@@ -234,3 +234,11 @@ def test_files() -> None:
             if any(f"{file}/".startswith(f"{path}/") for path in task.file_dep)
         }
         assert users == expected, file
+
+
+def test_recipes_that_use_packages_may_ask_the_lock() -> None:
+    """The engine lets a recipe look at the lock that declares something of it; all others it refuses."""
+    for name, task in load_tasks().items():
+        spec = artifact_of(task)
+        packages = [path for path in spec.inputs if path.startswith("build/sources/")] if spec else []
+        assert not packages or (spec and (spec.values or spec.tools)), name
