@@ -248,15 +248,33 @@ COMP_WORDS=(./doit wh); COMP_CWORD=1; _kubesolo_os_doit; echo "${{COMPREPLY[@]}}
 
 
 def test_two_runs_at_once_queue(joined: Project) -> None:
-    first = joined.spawn()
-    time.sleep(0.2)
-    second = joined.spawn()
+    """The first one works until the other has said that it waits."""
+    joined.dodo("""
+def slow(b: Build) -> None:
+    (TOP.parent / "works").touch()
+    deadline = time.monotonic() + 120
+    while not os.path.exists(TOP.parent / "go"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    b.out.write_text("x")
+
+def task_slow():
+    return artifact("slow", doc="", build=slow, targets=[BUILD / "slow"])
+""")
+    first = joined.spawn("slow")
+    deadline = time.monotonic() + 120
+    while not (joined.top.parent / "works").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    second = joined.spawn("slow")
+    assert second.stdout
+    said = second.stdout.readline()
+    assert "waiting for process" in said
+    (joined.top.parent / "go").touch()
     outs = [child.communicate(timeout=120)[0] for child in (first, second)]
     assert first.returncode == second.returncode == 0
-    done = "".join(outs)
-    assert done.count("joined: done") == 1
-    assert "nothing to do" in done
-    assert "waiting for process" in done
+    assert "slow: done" in outs[0]
+    assert "nothing to do" in outs[1]
 
 
 def test_options_after_the_task(joined: Project) -> None:
