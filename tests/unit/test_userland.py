@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.packages import add_deb
 from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import TOP
+from tasks.lib.process import run
 from tasks.skeleton import skeleton
 from tasks.userland import BUNDLE, SELECTION, Selection, load_selection, select
 
@@ -147,3 +149,9 @@ def test_a_package_s_bytes_can_lie_in_a_file(tmp_path: Path) -> None:
     for tree, name in ((held, "a.tar"), (spooled, "b.tar")):
         tree.write_tar(tmp_path / name, 0)
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+def test_every_applet_is_one_that_busybox_has() -> None:
+    """Its name among BusyBox' texts is not enough: `nice` is a word there, and no applet of the distribution's."""
+    found = run([*tools.command("busybox"), "--list"]).stdout.decode().split()
+    assert set(load_selection().applets) - set(found) == set()
