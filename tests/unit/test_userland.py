@@ -152,6 +152,6 @@ def test_a_package_s_bytes_can_lie_in_a_file(tmp_path: Path) -> None:
 
 
 def test_every_applet_is_one_that_busybox_has() -> None:
-    """Its name among BusyBox' texts is not enough: `nice` is a word there, and no applet of the distribution's."""
+    """Its name among BusyBox' texts is not enough: `nice` is a word there, and no applet of this one."""
     found = run([*tools.command("busybox"), "--list"]).stdout.decode().split()
     assert set(load_selection().applets) - set(found) == set()
