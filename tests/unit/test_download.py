@@ -218,3 +218,18 @@ def test_a_stop_while_an_answer_ends_by_itself_is_no_error() -> None:
         stop.set()
     with pytest.raises(StoppedError):
         stop.check()
+
+
+class Closed:
+    """The raw part of an answer whose connection is closed already, as urllib3 has it."""
+
+    def shutdown(self) -> None:
+        raise OSError(9, "Bad file descriptor")
+
+
+def test_a_connection_that_is_closed_already_is_no_obstacle_to_stopping() -> None:
+    stop, answer = Stop(), requests.Response()
+    answer.raw = Closed()
+    stop.live.add(answer)
+    stop.set()
+    assert stop.event.is_set()

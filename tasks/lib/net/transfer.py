@@ -83,7 +83,8 @@ class Stop:
         self.event.set()
         with self.guard:
             for response in self.live:
-                with suppress(RuntimeError):  # its last byte has come: its connection is free again
+                # Its last byte has come: its connection is free again, or closed.
+                with suppress(RuntimeError, OSError):
                     response.raw.shutdown()
 
     def check(self) -> None:
