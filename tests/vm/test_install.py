@@ -121,6 +121,7 @@ def test_what_is_refused_says_why_and_touches_nothing(
         ("write", LAYOUT[1], "writing slot A on /dev/vda failed"),
         ("read", LAYOUT[2], "comparing slot B with the medium on /dev/vda failed"),
     ],
+    ids=["write", "read"],
 )
 def test_a_disk_that_fails_is_said_and_does_not_start(
     start: Start,
@@ -135,7 +136,8 @@ def test_a_disk_that_fails_is_said_and_does_not_start(
     # Where the file system keeps what files hold.
     middle = place.offset + (36 << 20)
     with FaultyDisk(disk, tmp_path / "nbd", fault, range(middle, middle + 4096)) as served:
-        computer = hardware(stub_iso, stub_files, disk, "kubesolo.install=auto")
+        words = "kubesolo.install=/dev/vda kubesolo.install-force=yes"
+        computer = hardware(stub_iso, stub_files, disk, words)
         machine = start(replace(computer, data_socket=served.address), MACHINE_SECONDS)
         machine.serial.wait(PROMPT, stretched(INSTALL_SECONDS))
         assert said in machine.serial.text()
@@ -148,7 +150,7 @@ def test_a_disk_that_fails_is_said_and_does_not_start(
 def test_a_disk_that_vanishes_is_said(
     start: Start, stub_iso: Path, stub_files: BootFiles, disk: Path
 ) -> None:
-    computer = hardware(stub_iso, stub_files, disk, "kubesolo.install=auto")
+    computer = hardware(stub_iso, stub_files, disk, "kubesolo.install=/dev/sda")
     machine = start(replace(computer, data_bus="usb"), MACHINE_SECONDS)
     machine.serial.wait(" MB/s, ", stretched(INSTALL_SECONDS))
     machine.monitor.execute("device_del", id="disk")
