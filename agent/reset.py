@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from agent.config.folder import flush, write_file
 
 USAGE = "usage: kubesolo-os reset [--all] [--yes]\n"
 WRONG_USAGE = 2
@@ -59,13 +60,7 @@ def confirmed(name: str, ask: Callable[[str], str]) -> bool:
 def write_mark(path: Path, what: str) -> None:
     """On the disk when this returns."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("w") as stream:
-        stream.write(f"{what}\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    new.unlink(missing_ok=True)
+    write_file(str(new), f"{what}\n".encode(), 0o644)
     new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush(str(path.parent))
