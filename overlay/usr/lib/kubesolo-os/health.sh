@@ -26,8 +26,7 @@ data_is_writable() {
     dd if=/dev/zero of="$probe" bs=1024 count=1 conv=fsync 2>/dev/null && rm -f "$probe"
 }
 
-# Sets HOST, VERSION, SLOT (empty without slots), ADDRESS and INTERFACE (empty without one), AUTHORITY (the SHA-256 of
-# the cluster's certificate authority), HANDOVER (how to get the kubeconfig), DATA_KIND and STATUS in words. STATUS starts with
+# Sets HOST, VERSION, ADDRESS and INTERFACE (empty without one), DATA_KIND and STATUS in words. STATUS starts with
 # Ready only when everything that is known about is well now; else it names the first thing that is not.
 read_health() {
     HOST='' VERSION=''
@@ -35,34 +34,10 @@ read_health() {
     while IFS='=' read -r key value; do
         [ "$key" != PRETTY_NAME ] || VERSION=${value//\"/}
     done <"${ROOT:-}/usr/lib/os-release"
-    read_slot
     read_address
-    read_authority
-    HANDOVER=
-    read -r HANDOVER 2>/dev/null <"$STATE/handover" || :
     read_data
     read_uptime
     first_trouble
-}
-
-read_slot() {
-    SLOT=
-    parameters=
-    read -r parameters 2>/dev/null <"${ROOT:-}/proc/cmdline" || :
-    case " $parameters " in
-    *' kubesolo.slot='*) SLOT=${parameters#*kubesolo.slot=} && SLOT=${SLOT%% *} ;;
-    esac
-}
-
-# Of the certificate itself (DER), as `openssl x509 -fingerprint -sha256` has it; asked for once.
-read_authority() {
-    certificate=${ROOT:-}/var/lib/kubesolo/pki/ca.crt
-    AUTHORITY=${AUTHORITY:-}
-    if [ -n "$AUTHORITY" ] || [ ! -s "$certificate" ]; then
-        return 0
-    fi
-    AUTHORITY=$(sed '/^-----/d' "$certificate" | base64 -d 2>/dev/null | sha256sum) || AUTHORITY=
-    AUTHORITY=${AUTHORITY%% *}
 }
 
 # The address on the dummy interface is nobody's.
