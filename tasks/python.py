@@ -9,19 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from tasks import sources, userland
-from tasks.lib.debian import fetch
-from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import bytecode
-from tasks.lib.formats.elf import closure
-from tasks.lib.formats.packages import add_deb
+from tasks.lib.formats.packages import unpack
 from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import TOP
-from tasks.lib.provider import parts_text
 from tasks.lib.target import Target
-from tasks.skeleton import LINKS
+from tasks.skeleton import merged
 
 SET = "python"
 RELEASE = "3.13"
@@ -54,23 +50,17 @@ def load_selection(path: Path = SELECTION) -> Selection:
 
 def build_python(programs: Path, arch: str, libraries: str, b: Build) -> None:
     """Interpreter, modules and the libraries that the userland does not have; and the packages used."""
-    everything, present = Tree(), Tree()
-    for path, target in LINKS.items():
-        everything.add_symlink(path, target)
-    present.add_tar(programs)
-    fetched = fetch.fetch_set(keyed(SET, arch), b.progress, b.note)
-    files = {package.name: add_deb(everything, deb) for package, deb in fetched}
+    packages = unpack(keyed(SET, arch), merged(), b)
+    everything = packages.tree
     if PROGRAM not in everything:
         raise BuildError(f"the packages of set {SET} have no {PROGRAM}", "change RELEASE in tasks/python.py")
     chosen = select(everything, load_selection())
     linked = [PROGRAM, *(path for path in chosen if path.endswith(".so"))]
-    needed = closure(everything, linked, (libraries, *userland.LIBRARY_FOLDERS))
-    taken = chosen | {path for path in needed if path not in present}
+    taken = chosen.union(userland.missing_libraries(everything, linked, libraries, programs))
     tree = placed(everything.only(taken.__contains__))
     tree.add_symlink("usr/bin/python3", Path(PROGRAM).name)
     bytecode.compiled(tree, RELEASE, b.scratch).write_tar(b.outs[0], b.epoch)
-    used = {name for name, paths in files.items() if not taken.isdisjoint(paths)}
-    b.outs[1].write_text(parts_text(package_parts(fetched, used)))
+    b.outs[1].write_text(packages.parts(taken))
 
 
 def select(everything: Tree, selection: Selection) -> set[str]:

@@ -37,6 +37,14 @@ FOLDERS = {
 KEEP = ".keep"
 
 
+def merged() -> Tree:
+    """A tree with only the links of the merged /usr."""
+    tree = Tree()
+    for path, target in LINKS.items():
+        tree.add_symlink(path, target)
+    return tree
+
+
 def skeleton() -> Tree:
     """A tree with only the skeleton.
 

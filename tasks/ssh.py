@@ -7,18 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from tasks import sources, userland
-from tasks.lib.debian import fetch
-from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import squashfs
-from tasks.lib.formats.elf import closure
-from tasks.lib.formats.packages import add_deb
+from tasks.lib.formats.packages import unpack
 from tasks.lib.formats.squashfs import Compression
 from tasks.lib.formats.tree import Tree
-from tasks.lib.provider import parts_text
 from tasks.lib.target import Target
-from tasks.skeleton import LINKS
+from tasks.skeleton import merged
 
 SET = "ssh"
 # The first letters of the names of images that the initramfs checks and does not stack (init/lib/images.sh).
@@ -39,23 +35,13 @@ def parts(target: Target) -> Path:
 
 def build(programs: Path, arch: str, libraries: str, b: Build) -> None:
     """Server and key maker, with the libraries that the userland does not have; and the packages used."""
-    everything, present, tree = Tree(), Tree(), Tree()
-    for path, target in LINKS.items():
-        everything.add_symlink(path, target)
-    present.add_tar(programs)
-    fetched = fetch.fetch_set(keyed(SET, arch), b.progress, b.note)
-    files = {package.name: add_deb(everything, deb) for package, deb in fetched}
-    taken = [
-        path
-        for path in closure(everything, PROGRAMS, (libraries, *userland.LIBRARY_FOLDERS))
-        if path not in present and path not in LINKS
-    ]
+    packages, tree = unpack(keyed(SET, arch), merged(), b), Tree()
+    taken = userland.missing_libraries(packages.tree, PROGRAMS, libraries, programs)
     for path in taken:
         folder = "lib" if ".so" in path else "bin"
-        tree.add_tree(renamed(everything, path, f"{folder}/{Path(path).name}"))
+        tree.add_tree(renamed(packages.tree, path, f"{folder}/{Path(path).name}"))
     squashfs.write(tree, b.outs[0], b.epoch, PACKING, b.scratch)
-    used = {name for name, paths in files.items() if not set(paths).isdisjoint(taken)}
-    b.outs[1].write_text(parts_text(package_parts(fetched, used)))
+    b.outs[1].write_text(packages.parts(taken))
 
 
 def renamed(tree: Tree, path: str, name: str) -> Tree:

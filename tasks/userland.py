@@ -9,18 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from tasks import sources
-from tasks.lib.debian import fetch
-from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.elf import closure
-from tasks.lib.formats.packages import add_deb
+from tasks.lib.formats.packages import unpack
 from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import TOP
-from tasks.lib.provider import Inputs, Provider, choose, parts_text
+from tasks.lib.provider import Inputs, Provider, choose
 from tasks.lib.target import Target
-from tasks.skeleton import LINKS, skeleton
+from tasks.skeleton import merged, skeleton
 
 SELECTION = TOP / "tasks" / "userland.toml"
 SET = "userland"
@@ -54,21 +52,24 @@ def load_selection(path: Path = SELECTION) -> Selection:
 
 def build_debian(arch: str, libraries: str, b: Build) -> None:
     """The userland of provider debian, from locked packages, and the list of those it has files of."""
-    everything = skeleton()
-    fetched = fetch.fetch_set(keyed(SET, arch), b.progress, b.note)
-    files = {package.name: add_deb(everything, deb) for package, deb in fetched}
-    tree = select(everything, load_selection(), libraries)
+    packages = unpack(keyed(SET, arch), skeleton(), b)
+    tree = select(packages.tree, load_selection(), libraries)
     tree.write_tar(b.outs[0], b.epoch)
-    used = {name for name, paths in files.items() if any(path in tree for path in paths)}
-    b.outs[1].write_text(parts_text(package_parts(fetched, {*used, AUTHORITIES})))
+    b.outs[1].write_text(packages.parts(set(tree), AUTHORITIES))
+
+
+def missing_libraries(everything: Tree, programs: Iterable[str], libraries: str, userland: Path) -> list[str]:
+    """The programs and what they are linked with, as far as the userland (a tar) does not have it."""
+    present = Tree()
+    present.add_tar(userland)
+    needed = closure(everything, programs, (libraries, *LIBRARY_FOLDERS))
+    return [path for path in needed if path not in present]
 
 
 def select(everything: Tree, selection: Selection, libraries: str) -> Tree:
     """The chosen programs with their libraries, applet links and the certificate bundle."""
     wanted = [*selection.programs, *selection.libraries]
-    tree = Tree()
-    for path, target in LINKS.items():
-        tree.add_symlink(path, target)
+    tree = merged()
     chosen = {
         *closure(everything, wanted, (libraries, *LIBRARY_FOLDERS)),
         *map(everything.resolve, selection.files),

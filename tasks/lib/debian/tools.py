@@ -157,6 +157,15 @@ def command(name: str, set: str = "tools") -> list[str]:
     return ["env", *settings, *start(path, name, tree(set))]
 
 
+def python(release: str, set: str) -> list[str]:
+    """The words that start Python `release` ("3.13") of a tree, with its library; it writes nothing there.
+
+    Raises BuildError when the tree has another one.
+    """
+    first, *words = command(f"python{release}", set)
+    return [first, f"PYTHONHOME={tree(set) / 'usr'}", *words, "-s", "-B"]
+
+
 @lru_cache
 def start(path: Path, name: str, root: Path) -> tuple[str, ...]:
     """A dynamic program is started by the tree's loader, a static one itself, a script by the host's sh."""

@@ -5,27 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.lib.debian import tools
-from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
 
 PROGRAM = Path(__file__).with_name("bytecode_program.py")
 # Whose Python compiles: the same release as the node's.
 SET = "parted"
-
-
-def interpreter(release: str) -> list[str]:
-    """The command that starts Python `release` ("3.13") of the tools, with its own library alone.
-
-    Raises BuildError when the tools have another one.
-    """
-    home = tools.tree(SET) / "usr"
-    if not (home / "bin" / f"python{release}").exists():
-        raise BuildError(
-            f"the tools have no Python {release}", "change RELEASE in tasks/python.py, lock again"
-        )
-    command = tools.command(f"python{release}", set=SET)
-    return [command[0], f"PYTHONHOME={home}", *command[1:], "-s", "-S", "-B"]
 
 
 def compiled(sources: Tree, release: str, scratch: Path) -> Tree:
@@ -39,7 +24,7 @@ def compiled(sources: Tree, release: str, scratch: Path) -> Tree:
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(sources[path].read())
-    run([*interpreter(release), PROGRAM, folder], env={"PYTHONHASHSEED": "0"})
+    run([*tools.python(release, SET), "-S", PROGRAM, folder], env={"PYTHONHASHSEED": "0"})
     result = sources.only(lambda path: path not in modules)
     for path in modules:
         result.add_file(f"{path}c", (folder / f"{path}c").read_bytes())

@@ -58,9 +58,7 @@ def write(path: Path, size: int, partitions: Iterable[Partition], guids: dict[in
     path.write_bytes(b"")
     os.truncate(path, size)
     wanted = {"path": str(path), "partitions": [asdict(row) for row in rows]}
-    home = tools.tree(SET) / "usr"
-    command = tools.command("python3.13", set=SET)
-    run([command[0], f"PYTHONHOME={home}", *command[1:], "-s", "-B", PROGRAM, json.dumps(wanted)])
+    run([*tools.python("3.13", SET), PROGRAM, json.dumps(wanted)])
     sfdisk = [*tools.command("sfdisk"), "-q", "--no-tell-kernel"]
     for row in rows:
         run([*sfdisk, "--part-uuid", path, str(row.number), str(guids[row.number]).upper()])

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Container
+from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.lib.debian import debs
+from tasks.lib.debian import debs, fetch
+from tasks.lib.debian.licences import package_parts
+from tasks.lib.debian.lockfile import Package
+from tasks.lib.engine.build import Build
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Content, Slice, Tree
+from tasks.lib.provider import parts_text
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A set of packages as one tree; files: the paths that each has in it, without folders."""
+
+    tree: Tree
+    fetched: list[tuple[Package, Path]]
+    files: dict[str, list[str]]
+
+    def parts(self, taken: Container[str], *more: str) -> str:
+        """The list of those that something taken comes from, and of those named besides, for the manifest."""
+        used = {name for name, paths in self.files.items() if any(path in taken for path in paths)}
+        return parts_text(package_parts(self.fetched, {*used, *more}))
+
+
+def unpack(set_name: str, tree: Tree, b: Build) -> Unpacked:
+    """Fetch a set of the lock and add all of it to a tree that has the merged folders already."""
+    fetched = fetch.fetch_set(set_name, b.progress, b.note)
+    return Unpacked(tree, fetched, {package.name: add_deb(tree, deb) for package, deb in fetched})
 
 
 def add_deb(tree: Tree, deb: Path, spool: Path | None = None) -> list[str]:
