@@ -33,6 +33,10 @@ TARGET = from_config(CONFIG)
 # The same with a payload that starts in no time, for tests of the boot logic.
 STUB = TARGET.variant("stub", payload="stub")
 TARGETS = (TARGET, STUB)
+# What nodes of these are updated to in tests.
+NEXT = TARGET.variant("next", version="0.2.0")
+STUB_NEXT = STUB.variant("stub-next", version="0.2.0")
+UPDATES = (NEXT, STUB_NEXT)
 PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in TARGETS)
 FLOW = (
     kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
@@ -50,7 +54,7 @@ def task_sources() -> Iterator[dict[str, object]]:
 
 def task_flow() -> Iterator[dict[str, object]]:
     """From the kernel to the media."""
-    return each(TARGETS, FLOW)
+    return each((*TARGETS, *UPDATES), FLOW)
 
 
 def task_checksums() -> Iterator[dict[str, object]]:

@@ -30,7 +30,7 @@ ESP = "esp"
 
 def archive(target: Target) -> Path:
     """The tar."""
-    return target.folder / "diskboot.tar"
+    return target.version_folder / "diskboot.tar"
 
 
 def build(arch: Arch, b: Build) -> None:

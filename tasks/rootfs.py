@@ -48,7 +48,7 @@ def image(layer: str, target: Target) -> Path:
         "python": target.base_folder,
         "payload": target.payload_folder,
         "containers": target.payload_folder,
-        "overlay": target.folder,
+        "overlay": target.edition_folder,
     }
     return folders[layer] / f"{layer}.squashfs"
 

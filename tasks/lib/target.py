@@ -41,6 +41,11 @@ class Target:
         """The name of a task of this target."""
         return f"{noun}-{self.label}" if self.label else noun
 
+    @property
+    def for_tests(self) -> bool:
+        """Whether nobody but the tests wants it."""
+        return self.group == "tests"
+
     def description(self) -> dict[str, Any]:
         """The values of a task that describes a product."""
         return {"epoch": self.epoch, "version": self.version, "architecture": self.arch.name}
@@ -73,9 +78,24 @@ class Target:
         return self.folder / f"system-{self.base}-{self.kernel}-{self.flavour}"
 
     @property
+    def version_folder(self) -> Path:
+        """Of what differs with the version."""
+        return self.folder / f"version-{self.version}"
+
+    @property
+    def edition_folder(self) -> Path:
+        """Of what differs with the version, and with whether it is for tests."""
+        return self.folder / self._edition
+
+    @property
     def product_folder(self) -> Path:
         """Of what differs with everything."""
-        return self.folder / f"product-{self.payload}-{self.base}-{self.kernel}-{self.flavour}"
+        system = f"{self.payload}-{self.base}-{self.kernel}-{self.flavour}"
+        return self.folder / f"product-{system}-{self._edition}"
+
+    @property
+    def _edition(self) -> str:
+        return f"{'test' if self.for_tests else 'release'}-{self.version}"
 
 
 def from_config(config: Config) -> Target:

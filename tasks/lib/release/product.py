@@ -31,7 +31,7 @@ class Product:
     @property
     def for_tests(self) -> bool:
         """Whether nobody but the tests wants it."""
-        return self.target.group == "tests"
+        return self.target.for_tests
 
     @property
     def path(self) -> Path:
