@@ -1,34 +1,30 @@
-"""How an update ends when it does not succeed: one sentence, and an exit status of its own."""
+"""What ends an update: one sentence for people, and the exit status of the command."""
 
 from __future__ import annotations
 
-DONE = 0
-FAILED = 1
-USAGE = 2
-NOTHING = 3
-REFUSED = 4
-UNREACHABLE = 5
-UNVERIFIED = 6
-NO_ROOM = 7
-BUSY = 8
+DONE, FAILED, WRONG_USAGE, NOTHING_NEW, REFUSED, UNREACHABLE, NOT_VERIFIED, NO_ROOM, BUSY = range(9)
 
 
 class UpdateError(Exception):
-    """An update that cannot go on: what is wrong and what to do, in one sentence."""
+    """An update can not go on; `status` is the exit status."""
 
     status = FAILED
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status or self.status
 
 
 class UsageError(UpdateError):
     """An option or a setting that has no meaning."""
 
-    status = USAGE
+    status = WRONG_USAGE
 
 
 class NothingToDo(UpdateError):  # noqa: N818 (no fault)
     """No newer version is offered."""
 
-    status = NOTHING
+    status = NOTHING_NEW
 
 
 class Refused(UpdateError):  # noqa: N818 (a decision, no fault)
@@ -46,7 +42,7 @@ class Unreachable(UpdateError):  # noqa: N818
 class Unverified(UpdateError):  # noqa: N818
     """A signature, a digest or a format is not what it must be."""
 
-    status = UNVERIFIED
+    status = NOT_VERIFIED
 
 
 class NoRoom(UpdateError):  # noqa: N818

@@ -1,0 +1,40 @@
+"""Fixtures of the tests of what an update asks Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.update.apiserver import ApiServer, make_pki
+
+NODE = "/api/v1/nodes/node-1"
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pki")
+    make_pki(folder)
+    return folder
+
+
+@pytest.fixture
+def api(pki: Path) -> Iterator[ApiServer]:
+    server = ApiServer(pki)
+    server.objects[NODE] = {
+        "metadata": {"name": "node-1", "uid": "7", "labels": {"a": "b"}, "annotations": {}},
+        "spec": {},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def node_root(tmp_path: Path, api: ApiServer) -> Path:
+    """The root of a node whose kubeconfig leads to `api`."""
+    (tmp_path / "run/kubesolo/etc").mkdir(parents=True)
+    (tmp_path / "run/kubesolo/etc/hostname").write_text("node-1\n")
+    api.kubeconfig(tmp_path)
+    return tmp_path
