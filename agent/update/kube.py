@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 KUBECONFIG = "var/lib/kubesolo/pki/admin/admin.kubeconfig"
+# Only a payload that runs containers has it (tasks/payload.py): the root images say so, not what went wrong.
+SHIM = "usr/bin/containerd-shim-runc-v2"
 HOST_NAME = "run/kubesolo/etc/hostname"
 TIMEOUT = 10.0
 # Bytes of an answer. A node's own lists are far below; memory is dear.
@@ -123,6 +125,11 @@ def words_of(content: bytes) -> str:
         message = None
     text = message if isinstance(message, str) else content.decode(errors="replace")
     return " ".join(text.split())[:300]
+
+
+def runs_pods(root: Path) -> bool:
+    """Whether this node's payload is Kubernetes, and not its stand-in for tests of the boot."""
+    return (root / SHIM).exists()
 
 
 def connect(root: Path, timeout: float = TIMEOUT) -> Kube:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.update import kube
 from tests.unit.update.apiserver import ApiServer, make_pki
 
 NODE = "/api/v1/nodes/node-1"
@@ -38,3 +39,12 @@ def node_root(tmp_path: Path, api: ApiServer) -> Path:
     (tmp_path / "run/kubesolo/etc/hostname").write_text("node-1\n")
     api.kubeconfig(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def pods_root(node_root: Path) -> Path:
+    """The same of one whose payload runs containers."""
+    for name in (kube.SHIM, "mnt/data/update/.keep"):
+        (node_root / name).parent.mkdir(parents=True, exist_ok=True)
+        (node_root / name).touch()
+    return node_root
