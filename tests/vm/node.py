@@ -64,6 +64,16 @@ def guest_log(machine: Machine) -> str:
     return "\n".join(line[:LOG_COLUMNS] for line in log.splitlines()[-LOG_LINES:])
 
 
+def wait_log(machine: Machine, text: str, timeout: float) -> str:
+    """Wait until the guest's log has this text; returns the log."""
+    deadline = time.monotonic() + stretched(timeout)
+    while text not in (log := machine.host.ask("log", 30)):
+        if time.monotonic() > deadline:
+            raise BuildError(f"the log does not say {text!r}:\n{guest_log(machine)}")
+        time.sleep(PAUSE_SECONDS)
+    return log
+
+
 def connect(machine: Machine) -> Cluster:
     """The node's API; the node has passed apiserver-listening."""
     return Cluster(machine.host.wait("kubeconfig", 60), machine.port(API))

@@ -23,7 +23,7 @@ from tasks.lib.vm.kube import Cluster
 from tasks.lib.vm.machine import Machine, free_port
 from tests.unit.targets import EPOCH
 from tests.vm.conftest import Start
-from tests.vm.node import READY, stretched, wait_booted, wait_milestones
+from tests.vm.node import READY, stretched, wait_booted, wait_log, wait_milestones
 
 BOOT_SECONDS = 90
 MACHINE_SECONDS = 600
@@ -235,7 +235,8 @@ def test_an_example_does_what_it_says(start: Start, stub_iso: Path, tmp_path: Pa
     machine.serial.wait(f"node {host}, ", stretched(60))
     log = machine.host.ask("log")
     assert address in machine.host.ask("addresses"), log
-    assert more in log
+    # Services say what they do once they do it, which is after the last stage.
+    log = wait_log(machine, more, 60)
     assert "cloud-init.yaml" not in log, "nothing is wrong with it"
     assert "aHR0cHM6Ly9w" not in log, "the key is not in the log"
 
