@@ -41,12 +41,14 @@ try_medium() {
 medium_types() {
     types='iso9660 ext4 vfat'
     [ -z "$ROOT_DEVICE" ] || return 0
-    read_partition_name "$1"
-    case $1/$PARTITION_NAME in
-    sr* | */KSOLOA | */KSOLOB) types=iso9660 ;;
-    *) is_portable "$1" || types=iso9660 ;;
+    case $1 in
+    sr*) types=iso9660 ;;
+    *) ! is_kept "$1" || types=iso9660 ;;
     esac
 }
+
+# is_kept NAME: whether it stays in the machine, or is a slot, which belongs to its disk wherever that is.
+is_kept() { is_slot "$1" || ! is_portable "$1"; }
 
 # find_medium SECONDS: waits for a medium with the images; devices in $REJECTED are not looked at again, the
 # others every 3 s: a first read may come too early.
@@ -94,11 +96,7 @@ list_candidates() {
 classify_medium() {
     MEDIUM_KIND=removable
     [ "$MEDIUM_TYPE" != iso9660 ] || return 0
-    read_partition_name "$MEDIUM_DEVICE"
-    case $PARTITION_NAME in
-    KSOLOA | KSOLOB) MEDIUM_KIND=disk ;;
-    *) is_portable "$MEDIUM_DEVICE" || MEDIUM_KIND=disk ;;
-    esac
+    ! is_kept "$MEDIUM_DEVICE" || MEDIUM_KIND=disk
 }
 
 # no_medium SECONDS: says why no root was found.
@@ -161,12 +159,8 @@ take_images() {
     done <"$IMAGE_LIST"
     # The data partition's, loaded on the processor that has nothing to check.
     modprobe -q -b ext4 2>/dev/null &
-    damaged=0
-    for check in $checks; do
-        wait "$check" || damaged=1
-    done
     IMAGE_DIR=$target
-    [ "$damaged" = 0 ] || return 1
+    end_checks || return 1
     # What lies in the initramfs takes memory as well.
     case $1/$MEDIUM_KIND in
     no/disk | no/removable) kilobytes=0 ;;
@@ -174,13 +168,21 @@ take_images() {
     printf '%s\n' "$kilobytes" >"${ROOT:-}/run/kubesolo/root-images-kb"
 }
 
+# Waits for all checks that run; fails when one of them has.
+end_checks() {
+    damaged=0
+    for check in $checks; do
+        wait "$check" || damaged=1
+    done
+    checks=
+    [ "$damaged" = 0 ]
+}
+
 # Undoes take_images and try_medium, so that the next device can be tried. Only when nothing reads the copies
 # any more is their memory given back.
 drop_images() {
-    for check in $checks; do
-        wait "$check" || :
-    done
-    checks=
+    # A copy that failed leaves the checks of those before it.
+    end_checks || :
     umount "$LAYERS/images" 2>/dev/null || :
     umount "$MEDIUM" 2>/dev/null || :
 }

@@ -12,6 +12,15 @@ booted_slot() {
     find_disk "$booted"
 }
 
+# is_slot NAME: whether this partition is one of a disk's two slots.
+is_slot() {
+    read_partition_name "$1"
+    case $PARTITION_NAME in
+    KSOLOA | KSOLOB) return 0 ;;
+    esac
+    return 1
+}
+
 # nth_partition DISK NUMBER: sets PARTITION to its name.
 nth_partition() {
     for path in "${ROOT:-}/sys/class/block/$1"/*/partition; do

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+import pytest
+
 from tests.device.fakeroot import DEADLINE, FakeRoot
 from tests.device.test_scripts import background
 
@@ -34,6 +36,23 @@ def test_service_that_has_nothing_to_do_is_left_alone(root: FakeRoot) -> None:
 def test_pause_is_short_again_after_a_healthy_minute(root: FakeRoot) -> None:
     body = 'echo "$((${up%.*} + 70)).00 0" >"$ROOT/proc/uptime"\n[ "${up%.*}" -lt 400 ] || exit 0\nexit 1\n'
     assert keep(root, body).count("in 1 s") == 3
+
+
+TAKEN = """
+    . "$ROOT/usr/lib/kubesolo-os/functions.sh"
+    mkdir -p "$ROOT/proc/$$"
+    echo "$$ (my) name) S 1 1 1 0 -1 1 1 1 1 1 1 1 1 1 20 0 1 0 7000 1 1 1" >"$ROOT/proc/$$/stat"
+    run_as_one example && echo taken
+"""
+
+
+@pytest.mark.parametrize(("since", "said"), [("5000", ""), ("4000", "taken\n")])
+def test_number_that_was_given_out_again_is_another_process(root: FakeRoot, since: str, said: str) -> None:
+    number = os.getpid()
+    root.write(f"proc/{number}/stat", f"{number} (sh) S" + " 1" * 18 + " 5000 1 1\n")
+    root.write("run/kubesolo/example.pid", f"{number}\n{since}\n")
+    assert root.shell(TAKEN).stdout == said
+    assert (root.read("run/kubesolo/example.pid").splitlines()[-1] == "7000") == bool(said)
 
 
 def test_services_are_started_beside_each_other(root: FakeRoot) -> None:

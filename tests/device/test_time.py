@@ -267,14 +267,16 @@ def record(root: FakeRoot) -> None:
 def test_time_is_remembered_whole(root: FakeRoot) -> None:
     record(root)
     assert abs(int(root.read("mnt/data/time/seen")) - time.time()) < DEADLINE
-    assert root.called("sync") == ["/mnt/data/time/seen.new"], "content first, name second"
+    assert root.called("sync") == ["/mnt/data/time"], "the name; the content was flushed before it got one"
     assert remembered(root) == ["seen"]
 
 
-def test_what_cannot_be_synced_replaces_nothing(root: FakeRoot) -> None:
+def test_what_cannot_be_flushed_replaces_nothing_and_costs_no_reserve(root: FakeRoot) -> None:
     root.write("mnt/data/time/seen", "1795000001\n")
-    root.fake("sync", "return 1")
+    reserve = root.write("mnt/data/.reserve", "")
+    root.write("fakes/dd", "dd() { return 1; }\n")
     record(root)
+    assert reserve.exists()
     assert root.read("mnt/data/time/seen") == "1795000001\n"
     assert remembered(root) == ["seen"]
 

@@ -204,9 +204,9 @@ def assert_other(server: Server, node: Shell) -> None:
 def assert_everything_comes_back(node: Shell) -> None:
     """The DHCP client and its keeper are killed; the address stays."""
     for name in ("udhcpc", "dhcp", "hostport"):
-        before = node.run(f"cat /run/kubesolo/{name}.pid").strip()
+        before = node.run(f"head -n 1 /run/kubesolo/{name}.pid").strip()
         node.run(f"kill -9 {before}")
-        node.until(f'[ "$(cat /run/kubesolo/{name}.pid)" = {before} ] || echo a-new-one', "a-new-one\n")
+        node.until(f'[ "$(head -n 1 /run/kubesolo/{name}.pid)" = {before} ] || echo a-new-one', "a-new-one\n")
     node.until("cat /proc/$(cat /run/kubesolo/udhcpc.pid)/comm", "udhcpc")
     assert node.run("pidof udhcpc | wc -w").strip() == "1"
     assert "10.88.0.60/32" in node.run("ip address show dev eth1")

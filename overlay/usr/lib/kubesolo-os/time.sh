@@ -34,16 +34,13 @@ clock_is_before_floor() { [ "$EPOCHSECONDS" -lt "$FLOOR" ]; }
 
 clock_is_far_ahead() { [ "$EPOCHSECONDS" -gt $((BUILD_EPOCH + PLAUSIBLE_SECONDS)) ]; }
 
-# Notes the time on the data partition, whole or not at all. A time that cannot be is not worth keeping, as
-# the node would never come back behind it without a time server.
+# Notes the time on the data partition, whole or not at all. A time that cannot be is not worth keeping, as the node
+# would never come back behind it without a time server; nor is any worth the reserve of a full disk, or a complaint
+# every hour.
 record_time() {
     [ -d "$TIME_FOLDER" ] && ! clock_is_far_ahead || return 0
-    if { printf '%s\n' "$EPOCHSECONDS" >"$TIME_FOLDER/seen.new"; } 2>/dev/null &&
-        sync "$TIME_FOLDER/seen.new" 2>/dev/null; then
-        mv "$TIME_FOLDER/seen.new" "$TIME_FOLDER/seen"
-    else
-        rm -f "$TIME_FOLDER/seen.new" 2>/dev/null || :
-    fi
+    replace_file "$TIME_FOLDER/seen" "$EPOCHSECONDS
+" 2>/dev/null || :
 }
 
 # tell_time_servers SERVER...: those that a lease names. They are asked at once, as is who did not answer when
