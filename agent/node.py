@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MARKER = "stage-90-kubesolo"
+ANSWER_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node whose root is `root`; every question is answered with "" or nothing where a file is missing."""
+    """A node whose root is `root`; every question is answered with "" or nothing where a file is missing.
+
+    shell: the command that runs its scripts.
+    """
 
     root: Path = Path("/")
+    shell: tuple[str, ...] = ("/bin/sh",)
 
     def text(self, name: str) -> str:
         """The content of a file, without its last line end."""
@@ -57,7 +62,25 @@ class Node:
             return []
         return [text for path in paths if (text := self.text(str(path.relative_to(self.root))))]
 
-    def alive(self, name: str) -> bool:
-        """Whether the process that a .pid file below /run/kubesolo names runs."""
-        number = self.text(f"run/kubesolo/{name}.pid")
-        return number.isdigit() and (self.root / "proc" / number).is_dir()
+    def health(self) -> dict[str, str]:
+        """How it is, in the words of everybody who shows it: name, address, interface, data, state.
+
+        From /usr/lib/kubesolo-os/health; empty when that can not be run.
+        """
+        import subprocess
+
+        program = self.root / "usr/lib/kubesolo-os/health"
+        place = "" if self.root == Path("/") else str(self.root)
+        try:
+            done = subprocess.run(
+                [*self.shell, str(program)],
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "ROOT": place},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=ANSWER_SECONDS,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return {}
+        rows = (line.partition(" ") for line in done.stdout.decode(errors="replace").splitlines())
+        return {key: value for key, _, value in rows}

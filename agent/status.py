@@ -1,4 +1,7 @@
-"""How a node is, in words or as JSON: `kubesolo-os status [--json]`. Exit status 0 when it is Ready."""
+"""How a node is, in words or as JSON: `kubesolo-os status [--json]`. Exit status 0 when it is Ready.
+
+State, address and what becomes of the data are in the words of the status screen, from the same place.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Sequence
 from agent.node import MARKER, Node
 
 WRONG_USAGE = 2
-FRESH_SECONDS = 60.0
+UNKNOWN = "not known: /usr/lib/kubesolo-os/health can not be run"
 
 
 def main(arguments: Sequence[str], node: Node | None = None) -> int:
@@ -25,19 +28,20 @@ def main(arguments: Sequence[str], node: Node | None = None) -> int:
 def describe(node: Node) -> dict[str, object]:
     """All of it, as JSON values; sizes in KiB, times in seconds."""
     release = node.release()
-    interface, _, address = node.text("run/kubesolo/address").partition(" ")
+    health = node.health()
+    address = health.get("address", "")
     uptime = float((node.text("proc/uptime").split() or ["0"])[0])
     memory = {key: value.split()[0] for key, value in colons(node.text("proc/meminfo")) if value}
     data = node.text("run/kubesolo/data").partition(" ")
     return {
-        "name": node.text("run/kubesolo/etc/hostname"),
+        "name": health.get("name", ""),
         "version": release.get("VERSION_ID", ""),
         "slot": node.parameter("kubesolo.slot"),
-        "address": "" if interface == "kubesolo0" else address,
-        "interface": "" if interface == "kubesolo0" else interface,
-        "api": f"https://{address}:6443" if address and interface != "kubesolo0" else "",
-        "state": state(node, uptime),
-        "data": {"kind": data[0] or "memory", "device": data[2]},
+        "address": address,
+        "interface": health.get("interface", ""),
+        "api": f"https://{address}:6443" if address else "",
+        "state": health.get("state", UNKNOWN),
+        "data": {"kind": data[0] or "memory", "device": data[2], "state": health.get("data", "")},
         "uptime_seconds": uptime,
         "boot_seconds": node.milestones().get(MARKER),
         "clock_set": (node.root / "run/kubesolo/clock-set").exists(),
@@ -48,19 +52,6 @@ def describe(node: Node) -> dict[str, object]:
         "configuration": configuration(node),
         "problems": node.problems(),
     }
-
-
-def state(node: Node, uptime: float) -> str:
-    """Ready, or the first thing that is not well, as the status screen has it."""
-    if not node.alive("payload"):
-        crashes = node.text("run/kubesolo/payload.ended").split()
-        return f"Kubernetes ended ({crashes[0]} times in a row)" if crashes else "Kubernetes does not run"
-    seconds, _, words = node.text("run/kubesolo/payload.health").partition(" ")
-    if not seconds:
-        return "Kubernetes starts"
-    if uptime - float(seconds) > FRESH_SECONDS:
-        return "Kubernetes does not say how it is"
-    return "Ready" if words == "ok" else words
 
 
 def configuration(node: Node) -> dict[str, object]:
@@ -87,7 +78,7 @@ def in_words(found: dict[str, object]) -> str:
         ("State", found["state"]),
         ("Address", f"{found['address']} ({found['interface']})" if found["address"] else "none"),
         ("API", found["api"] or "not reachable from outside"),
-        ("Data", f"on {data['device']}" if data["kind"] != "memory" else "in memory only"),
+        ("Data", f"{data['state']}{', ' + str(data['device']) if data['device'] else ''}"),
         ("Clock", "set by a time server" if found["clock_set"] else "no time server has answered yet"),
         ("Up", f"{found['uptime_seconds']} s"),
     ]

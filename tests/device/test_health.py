@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.node import Node
+from agent.status import describe
 from tests.device.fakeroot import DEADLINE, FakeRoot
 from tests.device.test_scripts import background
 
@@ -30,6 +32,23 @@ def status(root: FakeRoot) -> str:
     result = root.shell(f'{source}echo "$STATUS | ${{ADDRESS:-none}} | $DATA_KIND"')
     assert result.stderr == ""
     return result.stdout.strip()
+
+
+def asked(root: FakeRoot) -> dict[str, object]:
+    """What `kubesolo-os status` finds."""
+    return describe(Node(root.path, (str(root.busybox), "sh")))
+
+
+def test_command_has_the_words_of_the_screen(node: FakeRoot) -> None:
+    found = asked(node)
+    assert (found["name"], found["address"], found["interface"]) == ("node-1", "10.0.2.15", "eth0")
+    assert found["state"] == "Ready"
+    assert found["data"] == {"kind": "disk", "device": "/dev/vda", "state": "on the data partition"}
+    node.write("run/kubesolo/data-full", "")
+    node.write("run/kubesolo/address", "kubesolo0 192.0.2.1\n")
+    found = asked(node)
+    assert found["state"] == "NOT WELL: the data partition is full; no network address"
+    assert found["api"] == ""
 
 
 def test_well(node: FakeRoot) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,15 @@ from agent.node import Node
 
 SECRET = "edge-secret-0123456789"
 TOKEN = "token-0123456789abcdef"
+# As the node's own says it, of which tests/device/test_health.py has the words.
+HEALTH = """cat <<END
+name edge-1
+address 10.0.2.15
+interface eth0
+data on the data partition
+state Ready
+END
+"""
 
 
 @pytest.fixture
@@ -25,11 +33,8 @@ def root(tmp_path: Path) -> Path:
         "proc/uptime": "110.00 1.00\n",
         "proc/cmdline": f"quiet kubesolo.slot=B kubesolo.edge-key={SECRET}\n",
         "proc/meminfo": "MemTotal:  1000 kB\nMemAvailable:  400 kB\n",
-        f"proc/{os.getpid()}/comm": "kubesolo\n",
         "run/kubesolo/etc/hostname": "edge-1\n",
-        "run/kubesolo/address": "eth0 10.0.2.15\n",
-        "run/kubesolo/payload.pid": f"{os.getpid()}\n",
-        "run/kubesolo/payload.health": "100 ok\n",
+        "usr/lib/kubesolo-os/health": HEALTH,
         "run/kubesolo/data": "disk /dev/vda4\n",
         "run/kubesolo/milestones": "init-start 1.00\nstage-90-kubesolo 9.50\n",
         "run/kubesolo/boot.log": f"started with {SECRET}\n",
@@ -54,31 +59,31 @@ def test_status_of_a_node_that_is_ready(root: Path, capsys: pytest.CaptureFixtur
     assert found["name"] == "edge-1"
     assert found["slot"] == "B"
     assert found["api"] == "https://10.0.2.15:6443"
-    assert found["data"] == {"kind": "disk", "device": "/dev/vda4"}
+    assert found["data"] == {"kind": "disk", "device": "/dev/vda4", "state": "on the data partition"}
     assert found["memory_kib"] == {"total": 1000, "available": 400}
     assert found["boot_seconds"] == 9.5
     assert found["problems"] == ["configuration: line 3 is wrong"]
     assert status.main([], Node(root)) == 0
     text = capsys.readouterr().out
     assert "State    Ready\n" in text
+    assert "Data     on the data partition, /dev/vda4\n" in text
     assert "Problem  configuration: line 3 is wrong\n" in text
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("run/kubesolo/payload.health", "100 DNS does not answer\n", "DNS does not answer"),
-        ("run/kubesolo/payload.health", "10 ok\n", "Kubernetes does not say how it is"),
-        ("run/kubesolo/payload.health", "", "Kubernetes starts"),
-        ("run/kubesolo/payload.pid", "999999999\n", "Kubernetes does not run"),
-    ],
-)
-def test_status_names_what_is_not_well(
-    root: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, said: str
-) -> None:
-    (root / name).write_text(content)
+def test_status_is_1_when_the_node_is_not_ready(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "usr/lib/kubesolo-os/health").write_text("echo 'state Ready; no network address'\n")
     assert status.main([], Node(root)) == 1
-    assert f"State    {said}\n" in capsys.readouterr().out
+    assert "State    Ready; no network address\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("health", ["exit 1\n", None])
+def test_status_that_can_not_be_had_is_said(
+    root: Path, capsys: pytest.CaptureFixture[str], health: str | None
+) -> None:
+    path = root / "usr/lib/kubesolo-os/health"
+    path.write_text(health) if health else path.unlink()
+    assert status.main([], Node(root)) == 1
+    assert f"State    {status.UNKNOWN}\n" in capsys.readouterr().out
 
 
 def test_status_of_an_empty_root_is_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
