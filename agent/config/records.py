@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from agent.config import tree
 from agent.config.fields import Fields
@@ -36,6 +36,21 @@ class Key:
         self.alias = alias
 
 
+def once(
+    mapping: tree.Mapping, path_of: Callable[[str, str], str], fields: Fields, problems: Problems
+) -> Iterator[tuple[tree.Scalar, tree.Node]]:
+    """The entries of a mapping, each key the first time; one that is there again is complained about and spoilt."""
+    seen: dict[str, int] = {}
+    for name, value in mapping.entries:
+        if name.text in seen:
+            what = f"is there twice, in line {seen[name.text]} and in line {name.place[0]}; keep one"
+            problems.error(name.place, path_of(fields.path, name.text), what)
+            fields.spoil(name.text, name.place)
+        else:
+            seen[name.text] = name.place[0]
+            yield name, value
+
+
 class Record(Kind):
     """A mapping with known keys. Of `forms`, sets of names, only one may be used at a time.
 
@@ -58,15 +73,7 @@ class Record(Kind):
         if not isinstance(node, tree.Mapping):
             return self.refuse(node, path, problems, f"is {described(node, True)}")
         fields = Fields(node.place, path)
-        seen: dict[str, int] = {}
-        for name, value in node.entries:
-            where = self.path_of(path, name.text)
-            if name.text in seen:
-                what = f"is there twice, in line {seen[name.text]} and in line {name.place[0]}; keep one"
-                problems.error(name.place, where, what)
-                fields.spoil(name.text, name.place)
-                continue
-            seen[name.text] = name.place[0]
+        for name, value in once(node, self.path_of, fields, problems):
             self.read_entry(fields, name, value, problems)
         for missing in self.needed:
             if not fields.given(missing):
@@ -185,13 +192,9 @@ class Table(Kind):
         fields = Fields(node.place, path)
         if len(node.entries) > self.most:
             return self.refuse(node, path, problems, f"has {len(node.entries)} entries")
-        for name, value in node.entries:
+        for name, value in once(node, join, fields, problems):
             where = join(path, name.text)
-            if fields.given(name.text):
-                first = fields.place_of(name.text)[0]
-                what = f"is there twice, in line {first} and in line {name.place[0]}; keep one"
-                problems.error(name.place, where, what)
-            elif not re.fullmatch(self.pattern, name.text):
+            if not re.fullmatch(self.pattern, name.text):
                 problems.error(name.place, where, f"cannot be a name here; allowed: {self.names}")
             else:
                 found = self.record.read(value, where, problems)
