@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks import sources, userland
+from tasks.lib.debian import tools
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.errors import BuildError
@@ -20,9 +21,8 @@ from tasks.lib.target import Target
 from tasks.skeleton import merged
 
 SET = "python"
-RELEASE = "3.13"
-PROGRAM = f"usr/bin/python{RELEASE}"
-LIBRARY = f"usr/lib/python{RELEASE}"
+PROGRAM = f"usr/bin/python{tools.PYTHON}"
+LIBRARY = f"usr/lib/python{tools.PYTHON}"
 # Where Debian's packages of Python modules have theirs; the node's are beside the standard library, so that
 # Python finds them without its module `site`.
 PACKAGES = "usr/lib/python3/dist-packages"
@@ -53,13 +53,15 @@ def build_python(programs: Path, arch: str, libraries: str, b: Build) -> None:
     packages = unpack(keyed(SET, arch), merged(), b)
     everything = packages.tree
     if PROGRAM not in everything:
-        raise BuildError(f"the packages of set {SET} have no {PROGRAM}", "change RELEASE in tasks/python.py")
+        raise BuildError(
+            f"the packages of set {SET} have no {PROGRAM}", "change PYTHON in tasks/lib/debian/tools.py"
+        )
     chosen = select(everything, load_selection())
     linked = [PROGRAM, *(path for path in chosen if path.endswith(".so"))]
     taken = chosen.union(userland.missing_libraries(everything, linked, libraries, programs))
     tree = placed(everything.only(taken.__contains__))
     tree.add_symlink("usr/bin/python3", Path(PROGRAM).name)
-    bytecode.compiled(tree, RELEASE, b.scratch).write_tar(b.outs[0], b.epoch)
+    bytecode.compiled(tree, b.scratch).write_tar(b.outs[0], b.epoch)
     b.outs[1].write_text(packages.parts(taken))
 
 
@@ -109,7 +111,7 @@ def build_agent(b: Build) -> None:
     tree = Tree()
     for path in sorted(AGENT.rglob("*.py")):
         tree.add_file(f"{LIBRARY}/agent/{path.relative_to(AGENT)}", path)
-    bytecode.compiled(tree, RELEASE, b.scratch).write_tar(b.out, b.epoch)
+    bytecode.compiled(tree, b.scratch).write_tar(b.out, b.epoch)
 
 
 def archive(target: Target) -> Path:

@@ -77,7 +77,7 @@ def test_compiling_gives_the_same_bytes_twice(tmp_path: Path) -> None:
     sources.add_file("usr/lib/data", "x")
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        bytecode.compiled(sources, python.RELEASE, tmp_path / name).write_tar(tmp_path / f"{name}.tar", EPOCH)
+        bytecode.compiled(sources, tmp_path / name).write_tar(tmp_path / f"{name}.tar", EPOCH)
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
 
 

@@ -27,6 +27,8 @@ PROGRAM_FOLDERS = ("usr/bin", "usr/sbin", "usr/lib/qemu")
 LOADER = f"{HOST.libraries}/{HOST.loader}"
 LIBRARIES = (HOST.libraries,)
 STAMP = ".complete"
+# Python of the suite that all sets come from, on the node too.
+PYTHON = "3.13"
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 # Trees whose files this process has looked at.
 checked: set[Path] = set()
@@ -157,12 +159,12 @@ def command(name: str, set: str = "tools") -> list[str]:
     return ["env", *settings, *start(path, name, tree(set))]
 
 
-def python(release: str, set: str) -> list[str]:
-    """The words that start Python `release` ("3.13") of a tree, with its library; it writes nothing there.
+def python(set: str) -> list[str]:
+    """The words that start the suite's Python from a tree, with its library; it writes nothing there.
 
     Raises BuildError when the tree has another one.
     """
-    first, *words = command(f"python{release}", set)
+    first, *words = command(f"python{PYTHON}", set)
     return [first, f"PYTHONHOME={tree(set) / 'usr'}", *words, "-s", "-B"]
 
 

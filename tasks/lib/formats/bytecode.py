@@ -9,11 +9,11 @@ from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
 
 PROGRAM = Path(__file__).with_name("bytecode_program.py")
-# Whose Python compiles: the same release as the node's.
+# Whose Python compiles.
 SET = "parted"
 
 
-def compiled(sources: Tree, release: str, scratch: Path) -> Tree:
+def compiled(sources: Tree, scratch: Path) -> Tree:
     """A tree with every .py file compiled and all else as it was; the same bytes for the same sources.
 
     scratch: an existing folder. Raises BuildError naming the file that can not be compiled.
@@ -24,7 +24,7 @@ def compiled(sources: Tree, release: str, scratch: Path) -> Tree:
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(sources[path].read())
-    run([*tools.python(release, SET), "-S", PROGRAM, folder], env={"PYTHONHASHSEED": "0"})
+    run([*tools.python(SET), "-S", PROGRAM, folder], env={"PYTHONHASHSEED": "0"})
     result = sources.only(lambda path: path not in modules)
     for path in modules:
         result.add_file(f"{path}c", (folder / f"{path}c").read_bytes())

@@ -58,7 +58,7 @@ def write(path: Path, size: int, partitions: Iterable[Partition], guids: dict[in
     path.write_bytes(b"")
     os.truncate(path, size)
     wanted = {"path": str(path), "partitions": [asdict(row) for row in rows]}
-    run([*tools.python("3.13", SET), PROGRAM, json.dumps(wanted)])
+    run([*tools.python(SET), PROGRAM, json.dumps(wanted)])
     sfdisk = [*tools.command("sfdisk"), "-q", "--no-tell-kernel"]
     for row in rows:
         run([*sfdisk, "--part-uuid", path, str(row.number), str(guids[row.number]).upper()])
