@@ -85,6 +85,27 @@ def test_what_can_not_be_applied_leaves_the_last_one_in_force(root: FakeRoot) ->
     assert root.read(f"{RESULT}/hostname") == "one\n"
 
 
+UNREADABLE = """
+cat() {
+    case "$*" in
+    *cloud-init.yaml*) echo 'cat: read error: I/O error' >&2; return 1 ;;
+    *) command cat "$@" ;;
+    esac
+}
+"""
+
+
+def test_what_can_not_be_read_leaves_the_last_one_in_force(root: FakeRoot) -> None:
+    root.write(FILE, "hostname: one\n")
+    done(root, "45-cloud-init")
+    root.write("fakes/cat", UNREADABLE)
+    log = boot_again(root)
+    assert "the data partition can not be read" in log
+    assert "the last configuration stays in force" in log
+    assert root.read(f"{RESULT}/hostname") == "one\n"
+    assert runs(root) == 1
+
+
 def test_problems_are_said_and_kept_for_the_screen(root: FakeRoot) -> None:
     root.write(FILE, "hostname: one\n" + "".join(f"bad: problem {n}\n" for n in range(7)))
     log = done(root, "45-cloud-init")

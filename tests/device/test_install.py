@@ -114,3 +114,23 @@ def test_without_the_parameter_the_stage_does_nothing(machine: FakeRoot) -> None
     result = machine.stage("12-install")
     assert result.returncode == 0
     assert machine.calls == []
+
+
+def chosen(root: FakeRoot) -> str:
+    """The configuration that would be copied."""
+    source = (
+        SOURCE + '. "$INSTALL/write.sh"\nmkdir -p "$SOURCE/boot"\nchoose_configuration\necho "$CONFIGURATION"'
+    )
+    result = root.shell(source)
+    return result.stdout.strip().removeprefix(str(root.path)) + result.stderr
+
+
+def test_configuration_of_a_labelled_stick_goes_before_that_of_the_medium(machine: FakeRoot) -> None:
+    assert chosen(machine) == ""
+    machine.write("run/kubesolo/install/medium/boot/cloud-init.yaml", "hostname: medium\n")
+    assert chosen(machine) == "/run/kubesolo/install/medium/boot/cloud-init.yaml"
+    machine.write("fakes/blkid", 'blkid() { echo "$ROOT/dev/sda: LABEL=\\"KSOLOCONF\\""; }\n')
+    machine.fake("mount", "return 1")
+    assert "[WARN]" in chosen(machine)
+    machine.fake("mount", 'for point; do :; done; echo "hostname: stick" >"$point/cloud-init.yaml"')
+    assert chosen(machine) == "/run/kubesolo/stick/cloud-init.yaml"

@@ -2,6 +2,8 @@
 # $STATE/cloud-init holds what the other stages read: network.sh, hostname, flags, payload.env, ntp and more,
 # as agent/config writes it.
 
+. "$SHARE/sticks.sh"
+
 RESULT=$STATE/cloud-init
 # What was made of each content that was seen last; `current` names the folder that is in force.
 KEPT=$DATA/etc-kubesolo/.config
@@ -84,54 +86,19 @@ wait_for_sticks() {
     done
 }
 
-# find_medium_labelled LABEL: sets MEDIUM_PATH to the first device with this label.
-find_medium_labelled() {
-    [ -n "${LABELS+known}" ] || list_labels
-    while read -r MEDIUM_PATH label_found; do
-        [ "$label_found" != "$1" ] || return 0
-    done <<END
-$LABELS
-END
-    return 1
-}
-
-# Sets LABELS to lines "DEVICE LABEL" of all file systems that are not the system's own: most nodes have none.
-list_labels() {
-    LABELS=
-    booted='' own=''
-    read -r _ booted 2>/dev/null <"$STATE/medium" || :
-    read -r _ own 2>/dev/null <"$STATE/data" || :
-    list_block_devices
-    set --
-    for name in $BLOCK_DEVICES; do
-        case $name in
-        "$booted" | "${own##*/}") continue ;;
-        esac
-        read_partition_name "$name"
-        case $PARTITION_NAME in
-        KSOLOEFI | KSOLOA | KSOLOB | KSOLODATA | KSOLOBIOS) ;;
-        *) set -- "$@" "${ROOT:-}/dev/$name" ;;
-        esac
-    done
-    [ $# -gt 0 ] || return 0
-    LABELS=$(blkid -c /dev/null -s LABEL "$@" 2>/dev/null | sed -n 's/^\([^:]*\):.* LABEL="\([^"]*\)".*/\1 \2/p')
-}
-
 # take_medium LABEL: copies the files of MEDIUM_PATH, so that it can be pulled.
 take_medium() {
     PLACE=$STATE/config
-    point=$STATE/config-medium
-    mkdir -p "$point" "$PLACE"
-    modprobe -q -a isofs vfat nls_ascii nls_cp437 nls_iso8859-1 2>/dev/null || :
-    if ! mount -o ro "$MEDIUM_PATH" "$point" 2>/dev/null; then
+    mkdir -p "$PLACE"
+    if ! mount_stick; then
         complain config "$MEDIUM_PATH ($1) can not be mounted"
         return 1
     fi
     FORM=none
     for file in user-data meta-data network-config cloud-init.yaml; do
-        [ ! -f "$point/$file" ] || copy_part "$point/$file"
+        [ ! -f "$STICK/$file" ] || copy_part "$STICK/$file"
     done
-    umount "$point"
+    umount "$STICK"
     ORIGIN="$MEDIUM_PATH ($1)"
     case $1/$FORM in
     */none) complain config "$ORIGIN has none of the files of a configuration" && return 1 ;;
@@ -160,7 +127,8 @@ digest_configuration() {
     else
         set -- "$PLACE"
     fi
-    DIGEST=$(cat "$@" "${ROOT:-}/usr/lib/os-release" | sha256sum) || return 1
+    # shellcheck disable=SC3040 # ash has pipefail; without it a file that can not be read has the digest of an empty one
+    DIGEST=$(set -o pipefail; cat "$@" "${ROOT:-}/usr/lib/os-release" 2>/dev/null | sha256sum) || return 1
     DIGEST=$FORM-${DIGEST%% *}
 }
 

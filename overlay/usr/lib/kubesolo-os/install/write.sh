@@ -1,6 +1,8 @@
 # Writes the system to a disk: partitions, both slots, data, boot loaders. What firmware starts comes last, and the disk's
 # old beginning goes first: an installation that is cut short leaves a disk that does not start, and can be run again.
 
+. "$SHARE/sticks.sh"
+
 WORK=$STATE/install
 SOURCE=$WORK/medium
 PLACE=$WORK/disk
@@ -132,15 +134,11 @@ write_slot() {
     compare_slot || broken "comparing slot ${2#KSOLO} with the medium"
 }
 
-# find_configuration: sets CONFIGURATION to a file on the medium, or on a stick that is labelled for it.
-find_configuration() {
+# choose_configuration: sets CONFIGURATION to a file on a stick that is labelled for it, or on the medium.
+choose_configuration() {
     CONFIGURATION=
-    stick=$(findfs LABEL=KSOLOCONF 2>/dev/null) || stick=
-    if [ -n "$stick" ]; then
-        mkdir -p "$WORK/stick"
-        mount -o ro "$stick" "$WORK/stick" 2>/dev/null || warn "$stick (KSOLOCONF) can not be read"
-    fi
-    for file in "$WORK/stick/cloud-init.yaml" "$SOURCE/cloud-init.yaml" "$SOURCE/boot/cloud-init.yaml"; do
+    ! find_medium_labelled KSOLOCONF || mount_stick || warn "$MEDIUM_PATH (KSOLOCONF) can not be read"
+    for file in "$STICK/cloud-init.yaml" "$SOURCE/cloud-init.yaml" "$SOURCE/boot/cloud-init.yaml"; do
         [ ! -s "$file" ] || { CONFIGURATION=$file; return 0; }
     done
 }
@@ -148,10 +146,10 @@ find_configuration() {
 write_data() {
     part 4
     "${ROOT:-}/usr/sbin/mke2fs" -q -F -t ext4 -L KSOLODATA "$PART" >&2 || broken 'making the file system for data'
-    find_configuration
+    choose_configuration
     [ -n "$CONFIGURATION" ] || return 0
     copy_configuration || broken 'copying the configuration'
-    info "the configuration ${CONFIGURATION#"$WORK"/} goes with it"
+    info "the configuration ${CONFIGURATION#"$STATE"/} goes with it"
 }
 
 copy_configuration() {
