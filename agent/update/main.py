@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.update import conf, state
-from agent.update.errors import DONE, FAILED, NothingToDo, UpdateError, UsageError
+from agent.update.errors import (
+    DONE,
+    FAILED,
+    WRONG_USAGE,
+    NothingToDo,
+    Refused,
+    Unverified,
+    UpdateError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from agent.update.updater import Updater
@@ -35,6 +45,7 @@ usage: kubesolo-update COMMAND [OPTIONS]
 Settings: /etc/kubesolo/update.conf. Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing to do, 4 refused,
 5 source unreachable, 6 not verified, 7 no room, 8 another updater is at work.
 """
+EVENTS = {"success": "UpdateSucceeded", "rolled_back": "UpdateRolledBack"}
 SWITCHES = {"--json", "--force", "--activate", "--no-reboot", "--usb"}
 VALUES = {"--conf", "--state", "--listen", *(f"--{name}" for name in conf.NAMES)} - SWITCHES
 
@@ -75,7 +86,7 @@ def main(arguments: Sequence[str], root: Path = Path("/")) -> int:
     """Run a command; returns the exit status."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(USAGE)
-        return DONE if arguments else UsageError.status
+        return DONE if arguments else WRONG_USAGE
     as_json = "--json" in arguments
     try:
         options = parse(arguments)
@@ -150,7 +161,11 @@ def check(options: Options, root: Path) -> int:
 def apply(options: Options, root: Path) -> int:
     """Stage it; with --activate, start it."""
     agent = updater(options, root)
-    new = agent.apply()
+    try:
+        new = agent.apply()
+    except (Refused, Unverified) as error:
+        tell_kubernetes(root, "UpdateRefused", str(error))
+        raise
     if "--activate" in options.switches:
         return activate(options, root)
     text = "" if new else f"version {agent.state.to} is in slot {agent.state.slot} already"
@@ -176,10 +191,16 @@ def start_over(agent: Updater, options: Options) -> int:
     state_of = {"version": agent.state.to, "slot": agent.state.slot}
     if "--no-reboot" in options.switches or not agent.conf.reboot:
         return done(options, "the node has to be restarted", **state_of, rebooting=False)
+    import subprocess
+
     from agent.update import drain
 
-    drain.drain(agent.root, agent.say)
-    import subprocess
+    try:
+        for name in drain.drain(agent.root):
+            agent.say(f"pod {name} did not go in time: deleted")
+    except (UpdateError, OSError) as error:
+        # The payload stops what runs when the machine goes down.
+        agent.say(f"the node is not drained: {error}")
 
     subprocess.run(["reboot"], stdin=subprocess.DEVNULL, check=False)
     return done(options, "the node restarts", **state_of, rebooting=True)
@@ -187,16 +208,22 @@ def start_over(agent: Updater, options: Options) -> int:
 
 def settle(options: Options, root: Path) -> int:
     """Put the record in order after a boot; for the boot's own scripts."""
-    from agent.update import drain
     from agent.update.settle import settle as settled
 
     agent = updater(options, root)
     before = agent.state.phase
     text = settled(agent)
-    drain.uncordon(root)
-    if text and agent.state.phase != before:
-        drain.report(root, agent.state.phase, text)
+    if agent.state.phase != before and (reason := EVENTS.get(agent.state.phase)):
+        tell_kubernetes(root, reason, text)
     return done(options, text)
+
+
+def tell_kubernetes(root: Path, reason: str, text: str) -> None:
+    """An event on the node, if its API server takes one."""
+    from agent.update import drain
+
+    with suppress(UpdateError, OSError):
+        drain.report(root, reason, text)
 
 
 def healthcheck(options: Options, root: Path) -> int:
@@ -204,7 +231,7 @@ def healthcheck(options: Options, root: Path) -> int:
     from agent.update import health
 
     settings = conf.load(root, options.settings, options.values.get("--conf", ""))
-    failures = health.check(root, settings)
+    failures = health.check(root, {"probe-url": settings.probe, "ca": settings.ca})
     if failures:
         raise UpdateError("; ".join(failures))
     return done(options, "the node is well")

@@ -5,6 +5,7 @@ Format: docs/update-server.md. It comes from outside: every key is checked, what
 
 from __future__ import annotations
 
+import calendar
 import json
 import re
 import time
@@ -25,7 +26,7 @@ FILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?:/[A-Za-z0-9][A-Za-z0-9._+-]*)*", re.ASCII)
 DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
-TIME = "%Y-%m-%dT%H:%M:%SZ"
+TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z", re.ASCII)
 # The slot's own list of its files.
 RESERVED = ("manifest.json",)
 
@@ -143,13 +144,13 @@ def version(values: dict[str, object], key: str) -> Version:
 
 def moment(values: dict[str, object], key: str) -> int:
     """A time, in seconds since 1970."""
-    try:
-        parsed = time.strptime(text(values, key), TIME)
-    except ValueError as error:
-        raise ValueError(f"{key} is no time such as 2026-01-31T00:00:00Z") from error
-    import calendar
-
-    return calendar.timegm(parsed)
+    found = TIME.fullmatch(text(values, key))
+    parts = tuple(int(part) for part in found.groups()) if found else ()
+    seconds = calendar.timegm((*parts, 0, 0, 0)) if found else 0
+    # What there is no such day of comes back as another one.
+    if not found or time.gmtime(seconds)[:6] != parts:
+        raise ValueError(f"{key} is no time such as 2026-01-31T00:00:00Z")
+    return seconds
 
 
 def size_of(values: dict[str, object]) -> int:

@@ -96,14 +96,22 @@ class Updater:
         """Room, label, and no trial that runs."""
         disk = slot.find_disk(self.root)
         slot.room(self.root, disk, wanted)
-        from agent.update import drain
-
-        if not self.force and drain.blocked(self.root):
+        if not self.force and self.is_blocked():
             raise Refused("the node is labelled updates.kubesolo.io/block=true (--force does it anyway)")
         with boot.environment(self.root, disk) as point:
             if boot.on_trial(boot.variables(point)):
                 raise Refused("an update is on trial; wait until it is confirmed or given up")
         return disk
+
+    def is_blocked(self) -> bool:
+        """Whether an operator has labelled the node; a node whose API is down may need the update."""
+        from agent.update import drain
+
+        try:
+            return drain.blocked(self.root)
+        except (UpdateError, OSError) as error:
+            self.say(f"whether the node is labelled cannot be asked: {error}")
+            return False
 
     def is_staged(self, disk: Disk, wanted: Manifest) -> bool:
         """Whether the other slot holds it, whole."""
