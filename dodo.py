@@ -22,6 +22,7 @@ from tasks import (
     sources,
     ssh,
     testimages,
+    update,
     userland,
 )  # fmt: skip
 from tasks.lib.config import load_config
@@ -41,7 +42,7 @@ PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in
 FLOW = (
     kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
     python.tasks, ssh.tasks, rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks,
-    diskimage.tasks,
+    diskimage.tasks, update.tasks,
 )  # fmt: skip
 
 DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}

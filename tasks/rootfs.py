@@ -7,11 +7,12 @@ which each machine reads a few, with xz, which is an eighth smaller. An edit rep
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from agent.update.keys import TEST_KEY
 from tasks import addons, kernel, payload, python, userland
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import squashfs
@@ -23,6 +24,9 @@ from tasks.lib.target import Target
 from tasks.skeleton import finish, skeleton
 
 OVERLAY_SOURCE = TOP / "overlay"
+KEYS_FOLDER = "usr/lib/kubesolo-os/update-keys"
+# Says that an image is for tests alone.
+TEST_MARK = "usr/lib/kubesolo-os/test-image"
 IMAGES_FOLDER = "usr/lib/kubesolo-os/images"
 # Programs and the modules of every node; drivers of hardware; Python; Kubernetes; what containers need;
 # overlay/ and agent/.
@@ -104,12 +108,23 @@ def build_containers(helpers: Path, images: tuple[Path, ...], bcj: str, b: Build
     write_layer("containers", content, bcj, b)
 
 
+def add_update_keys(content: Tree, keys: Sequence[str], *, for_tests: bool) -> None:
+    """The public keys that updates must be signed with; the tests' own one counts only beside the mark."""
+    content.add_dir(KEYS_FOLDER)
+    if keys:
+        content.add_file(f"{KEYS_FOLDER}/release.pub", "".join(f"{key}\n" for key in keys))
+    if for_tests:
+        content.add_file(TEST_MARK, "")
+        content.add_file(f"{KEYS_FOLDER}/test.pub", f"{TEST_KEY}\n")
+
+
 def build_overlay(agent: Path, architecture: str, bcj: str, b: Build) -> None:
-    """The files of overlay/, the node's own Python modules, and the system's name and version."""
+    """The files of overlay/, the node's own Python modules, name and version, and update keys."""
     content = skeleton()
     content.add_tar(agent)
     content.add_folder(OVERLAY_SOURCE)
     content.add_file("usr/lib/os-release", os_release(b.values["version"], b.epoch, architecture))
+    add_update_keys(content, b.values["keys"], for_tests=b.values["for_tests"])
     content.chmod("etc/shadow", 0o640)
     write_layer("overlay", content, bcj, b)
 
@@ -170,12 +185,17 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     )
     yield artifact(
         target.task("rootfs-overlay"),
-        doc="overlay layer: overlay/, agent/ and os-release",
+        doc="overlay layer: overlay/, agent/, os-release and update keys",
         build=partial(build_overlay, python.agent(target), target.arch.name, bcj),
         targets=[image("overlay", target)],
         files=[python.agent(target)],
         trees=[OVERLAY_SOURCE],
-        values={**epoch, "version": target.version},
+        values={
+            **epoch,
+            "version": target.version,
+            "keys": target.update.keys,
+            "for_tests": target.for_tests,
+        },
         tools=["tools"],
         group=target.group,
     )

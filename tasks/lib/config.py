@@ -4,62 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+from agent.update.keys import TEST_KEY
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
+from tasks.lib.rules import Rule, one_of, shown, text, texts, whole
 
 CONFIG = TOP / "versions.toml"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a value may be.
-
-    wrong: what is wrong about a value, "" when nothing is. allowed: what would be right.
-    """
-
-    wrong: Callable[[Any], str]
-    allowed: str
-
-
-def judge(check: Callable[[Any], bool]) -> Callable[[Any], str]:
-    """What is wrong about a value that fails the check."""
-    return lambda value: "" if check(value) else f"is {shown(value)}"
-
-
-def one_of(*values: str) -> Rule:
-    """One of a few words."""
-    return Rule(judge(lambda value: value in values), " or ".join(f'"{value}"' for value in values))
-
-
-def text(pattern: str, allowed: str) -> Rule:
-    """A string that matches the pattern from its first to its last character."""
-    return Rule(
-        judge(lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None), allowed
-    )
-
-
-def texts(pattern: str, allowed: str) -> Rule:
-    """A list of different strings that each match the pattern."""
-    single = text(pattern, allowed)
-
-    def wrong(value: Any) -> str:  # noqa: ANN401 (whatever the file holds)
-        if not isinstance(value, list):
-            return f"is {shown(value)}"
-        for number, item in enumerate(value):
-            if single.wrong(item):
-                return f"has {shown(item)}"
-            if item in value[:number]:
-                return f"has {shown(item)} twice"
-        return ""
-
-    return Rule(wrong, f"a list of different strings, each {allowed}")
 
 
 # Debian Policy 5.6.1: names of packages.
@@ -67,7 +24,11 @@ PACKAGES = texts(r"[a-z0-9][a-z0-9+.-]+", "a Debian package name such as busybox
 # Which ones there are is known where they are made: lib/arch.py, the tables of providers, kernel/*.modules.
 NAME = text(r"[a-z][a-z0-9-]*", "a name of small letters, digits and dashes")
 PATTERNS = texts(r"[a-z0-9]([a-z0-9+.-]|\{arch\})+", "a Debian package name, {arch} for the architecture")
+KEYS = texts(
+    r"[0-9a-f]{64}", "a public key of ./doit keygen, 64 hex digits", never={TEST_KEY: "the tests' key"}
+)
 SEMVER = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?"
+VERSION = text(SEMVER, "a semantic version such as 0.1.0")
 
 
 def key(rule: Rule, **default: Any) -> Any:  # noqa: ANN401 (dataclasses.field is typed so, too)
@@ -79,9 +40,10 @@ def key(rule: Rule, **default: Any) -> Any:  # noqa: ANN401 (dataclasses.field i
 class Os:
     """[os]: the product's version (semantic), its files' date (seconds since 1970), and what processor."""
 
-    version: str = key(text(SEMVER, "a semantic version such as 0.1.0"))
-    epoch: int = key(Rule(judge(lambda value: type(value) is int and 315532800 <= value < 2**32),
-                          "whole seconds since 1970, from 1980 (FAT's first year) to 2106"))  # fmt: skip
+    version: str = key(VERSION)
+    epoch: int = key(
+        whole(315532800, 2**32 - 1, "whole seconds since 1970, from 1980 (FAT's first year) to 2106")
+    )
     architecture: str = key(NAME, default="amd64")
 
 
@@ -121,6 +83,23 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class Update:
+    """[update]: what the update bundle says about this version; the node's side is docs/update-server.md.
+
+    channel: which nodes it is for. keys: public keys of releases (Ed25519, hex), for the root and for the
+    manifest. min_compatible_version: nodes below it must take that version first. floor: nodes that took this
+    version never go below that one. valid_days: from [os] epoch on. notes: for people.
+    """
+
+    channel: str = key(NAME, default="stable")
+    keys: tuple[str, ...] = key(KEYS, default=())
+    min_compatible_version: str = key(VERSION, default="0.1.0")
+    floor: str = key(VERSION, default="0.1.0")
+    valid_days: int = key(whole(1, 3650, "days, 1 to 3650"), default=365)
+    notes: str = key(text(r"(?s).{0,4000}", "a text of up to 4000 characters"), default="")
+
+
+@dataclass(frozen=True)
 class PackageSet:
     """[packages.NAME]: Debian packages and how much of what they depend on comes along.
 
@@ -149,11 +128,13 @@ class Config:
     payload: Payload
     userland: Userland
     kernel: Kernel
+    update: Update
     packages: Mapping[str, PackageSet]
 
 
 SECTIONS: dict[str, type[Any]] = {
     "os": Os, "debian": Debian, "payload": Payload, "userland": Userland, "kernel": Kernel,
+    "update": Update,
 }  # fmt: skip
 
 
@@ -239,13 +220,6 @@ class Reader:
     def error(self, where: tuple[str, ...], what: str, hint: str) -> BuildError:
         """An error that names file, line and key."""
         return BuildError(f"{self.path}:{line_of(self.source, where)}: {'.'.join(where)}: {what}", hint)
-
-
-def shown(value: object) -> str:
-    """A value as one would write it in the file, shortened."""
-    words = {bool: str(value).lower(), str: f'"{value}"'}
-    result = words.get(type(value), repr(value))
-    return result if len(result) <= 60 else result[:57] + "..."
 
 
 def line_of(source: str, where: tuple[str, ...]) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tasks.lib.arch import Arch, arch
-from tasks.lib.config import Config
+from tasks.lib.config import Config, Update
 from tasks.lib.paths import BUILD
 
 Tasks = Callable[["Target"], Iterable[dict[str, Any]]]
@@ -20,7 +20,8 @@ class Target:
 
     kernel, base, payload: names of their providers. flavour: of the kernel. version: of the product
     (semantic). epoch: date of every file, in seconds since 1970. label: what its tasks' names end in, "" for
-    what versions.toml describes. group: the heading of its parts in ./doit list.
+    what versions.toml describes. group: the heading of its parts in ./doit list. update: what nodes are told
+    about the version.
     """
 
     arch: Arch
@@ -32,6 +33,7 @@ class Target:
     epoch: int
     label: str = ""
     group: str = "parts"
+    update: Update = field(default_factory=Update)
 
     def variant(self, label: str, group: str = "tests", **changes: Any) -> Target:  # noqa: ANN401 (fields)
         """The same but for some fields."""
@@ -108,6 +110,7 @@ def from_config(config: Config) -> Target:
         payload=config.payload.provider,
         version=config.os.version,
         epoch=config.os.epoch,
+        update=config.update,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.update.keys import TEST_KEY
 from tasks.lib.config import CONFIG, load_config
 from tasks.lib.errors import BuildError
 
@@ -23,6 +24,10 @@ flavour = "cloud"
 
 [packages.tools]
 names = ["zstd"]
+
+[update]
+keys = ["abababababababababababababababababababababababababababababababab"]
+valid_days = 30
 """
 
 
@@ -41,6 +46,11 @@ def test_values_and_defaults(tmp_path: Path) -> None:
     assert config.payload.provider == "upstream"
     assert config.packages["tools"].names == ("zstd",)
     assert config.packages["tools"].depends == "all"
+    assert (config.update.channel, config.update.valid_days, config.update.keys) == (
+        "stable",
+        30,
+        ("ab" * 32,),
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,6 +67,11 @@ def test_values_and_defaults(tmp_path: Path) -> None:
         ('version = "1.2.3"\n', "", 1, ["os.version: is missing", "semantic version"]),
         ('"1.2.3"', '"1.2"', 2, ['os.version: is "1.2"']),
         ('"1.2.3"', '"../1.2.3"', 2, ["os.version"]),
+        ('["ab', '["AB', 15, ["update.keys: has", "a public key of ./doit keygen"]),
+        ("ab" * 32, TEST_KEY, 15, ["update.keys: has the tests' key"]),
+        ("valid_days = 30", "valid_days = 0", 16, ["update.valid_days: is 0", "days, 1 to 3650"]),
+        ("valid_days = 30", 'floor = "1"', 16, ['update.floor: is "1"', "semantic version"]),
+        ("valid_days = 30", 'channel = "a/b"', 16, ['update.channel: is "a/b"']),
         ('["zstd"]', '"zstd"', 12, ['packages.tools.names: is "zstd"', "a list"]),
         ('["zstd"]', '["zstd", 7]', 12, ["packages.tools.names: has 7", "Debian package name"]),
         ('["zstd"]', '["zstd", "xz", "zstd"]', 12, ['packages.tools.names: has "zstd" twice']),

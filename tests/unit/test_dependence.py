@@ -87,6 +87,15 @@ def edited(key: str, value: str) -> str:
     return head + found + text
 
 
+# Every target but the first, as names of its tasks end: what only tests want.
+OTHERS = ("stub", "next", "stub-next")
+
+
+def of(*nouns: str, others: tuple[str, ...] = OTHERS) -> set[str]:
+    """The tasks of these nouns, of the product and of other targets."""
+    return {*nouns, *(f"{noun}-{label}" for noun in nouns for label in others)}
+
+
 # What a key has to do with directly; what is made from that follows by content.
 UNDATED = {
     "kernel-audit",
@@ -97,20 +106,22 @@ UNDATED = {
     *("disk-zst", "disk-qcow2"),
 }  # nothing of theirs has a date
 OF_FLAVOUR = {
-    *("kernel", "kernel-audit", "modules"),
-    *("rootfs", "rootfs-drivers", "initramfs-drivers", "initramfs", "initramfs-stub", "iso", "iso-stub"),
-    *("disk-image", "disk-image-stub", "sbom", "sbom-stub"),
+    *("kernel", "kernel-audit", "modules", "rootfs", "rootfs-drivers", "initramfs-drivers"),
+    *of("initramfs", "iso", "disk-image", "sbom", "update-bundle"),
 }
-# With the stub as the product's payload, what the tests' stub is made of is the product's, under other names.
+# With the stub as the product's payload, what the tests' stubs are made of is that of the other targets.
 OF_PAYLOAD = {
-    *("payload", "payload-stub", "parts-payload", "parts-payload-stub", "image-coredns", "image-pause"),
-    *("rootfs-payload", "rootfs-payload-stub", "rootfs-containers", "rootfs-containers-stub"),
-    *("initramfs", "initramfs-stub", "iso", "disk-image", "sbom", "sbom-stub"),
+    *("image-coredns", "image-pause"),
+    *of("payload", "parts-payload", "rootfs-payload", "rootfs-containers", others=("stub",)),
+    *of("iso", "disk-image", others=("next",)),
+    *of("initramfs", "sbom", "update-bundle", others=("next", "stub-next")),
 }
+# Those that have the next version in tests keep it.
 OF_VERSION = {
-    *("iso", "iso-stub", "sbom", "sbom-stub", "rootfs-overlay", "checksums"),
-    *("diskboot", "disk-image", "disk-image-stub", "disk-zst", "disk-qcow2"),
+    *of("iso", "disk-image", "sbom", "rootfs-overlay", "initramfs", "update-bundle", others=("stub",)),
+    *("checksums", "diskboot", "disk-zst", "disk-qcow2"),
 }
+OF_UPDATES = of("update-bundle")
 KEYS: dict[str, tuple[str, set[str]]] = {
     "os.version": ('"9.9.9"', OF_VERSION),
     "debian.drift": ('"forbid"', set()),
@@ -118,6 +129,12 @@ KEYS: dict[str, tuple[str, set[str]]] = {
     "debian.snapshots": ('["http://mirror.example/debian"]', set()),
     "payload.provider": ('"stub"', OF_PAYLOAD),
     "kernel.flavour": ('"cloud"', OF_FLAVOUR),
+    "update.channel": ('"beta"', OF_UPDATES),
+    "update.keys": (f'["{"ab" * 32}"]', OF_UPDATES | of("rootfs-overlay", others=("stub", "next"))),
+    "update.min_compatible_version": ('"0.0.9"', OF_UPDATES),
+    "update.floor": ('"0.0.9"', OF_UPDATES),
+    "update.valid_days": ("30", OF_UPDATES),
+    "update.notes": ('"faster"', OF_UPDATES),
 }
 # These come into a build through versions.lock alone: until it agrees, there is no build.
 RELOCK = {"debian.suite": '"forky"'} | {
@@ -130,6 +147,7 @@ NOT_TRIED = {
     *(f"packages.{name}.runs" for name in ("binutils", "parted", "tools", "qemu", "tests")),
     "packages.boot.amd64",
     *(f"packages.{name}.depends" for name in ("kernel-default", "kernel-cloud", "catatonit")),
+    *(f"packages.{name}.{key}" for name in ("zchunk", "casync") for key in ("runs", "depends")),
 }
 
 
@@ -164,18 +182,15 @@ def test_lock_that_does_not_agree(sources: Sources) -> None:
 
 USERS_OF_TOOLS = {
     "binutils": {"modules"},
-    "boot": {"diskboot", "efi-image", "iso", "iso-stub"},
-    "parted": {"agent", "disk-image", "disk-image-stub", "python"},
+    "boot": {"efi-image", *of("diskboot", others=("next",)), *of("iso")},
+    "parted": {"agent", "python", *of("disk-image")},
     "qemu": {"disk-qcow2"},
     "tools": {
-        *("diskboot", "disk-image", "disk-image-stub", "disk-zst"),
-        "efi-image",
-        "initramfs",
-        "initramfs-drivers",
-        "initramfs-stub",
-        "modules",
-        "ssh",
+        *("disk-zst", "efi-image", "initramfs-drivers", "modules", "ssh"),
+        *of("diskboot", others=("next",)),
+        *of("disk-image", "initramfs"),
     },
+    "zchunk": of("update-bundle"),
 }
 
 
@@ -201,11 +216,11 @@ def test_packages_of_the_lock(sources: Sources) -> None:
 
 
 FOLDERS = {
-    "init/init": {"initramfs", "initramfs-stub"},
-    "init/stages/50-network.sh": {"initramfs", "initramfs-stub"},
-    "init/lib/log.sh": {"initramfs", "initramfs-stub"},
-    "overlay/etc/inittab": {"rootfs-overlay"},
-    "overlay/usr/lib/kubesolo-os/functions.sh": {"rootfs-overlay"},
+    "init/init": of("initramfs"),
+    "init/stages/50-network.sh": of("initramfs"),
+    "init/lib/log.sh": of("initramfs"),
+    "overlay/etc/inittab": of("rootfs-overlay", others=("stub", "next")),
+    "overlay/usr/lib/kubesolo-os/functions.sh": of("rootfs-overlay", others=("stub", "next")),
     "agent/status.py": {"agent"},
     "tasks/python.toml": {"python"},
     "kernel/audit.toml": {"kernel-audit"},

@@ -12,7 +12,7 @@ from tasks.lib.paths import TOP
 
 LIB = TOP / "tasks" / "lib"
 # From the bottom; a domain may import itself and what stands before it.
-BASE = ("errors", "paths", "text", "landlock", "process", "config", "arch", "target", "provider")
+BASE = ("errors", "paths", "text", "landlock", "process", "rules", "config", "arch", "target", "provider")
 DOMAINS = ("net", "debian", "code", "engine", "formats", "boot", "kernel", "go", "release", "vm", "bench")
 # Downwards by content, upwards by name: what they measure is the builder itself.
 EXCEPTIONS = {("bench", "tasks.payload"), ("bench", "dodo")}

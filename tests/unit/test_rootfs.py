@@ -21,7 +21,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def build(tmp_path: Path) -> Build:
     (tmp_path / "scratch").mkdir(exist_ok=True)
-    return Build([tmp_path / "out.squashfs"], tmp_path / "scratch", values=VALUES)
+    return Build(
+        [tmp_path / "out.squashfs"], tmp_path / "scratch", values={**VALUES, "keys": [], "for_tests": False}
+    )
 
 
 def listing(path: Path) -> dict[str, str]:

@@ -6,6 +6,8 @@ import pytest
 
 from tasks import (
     addons,
+    diskboot,
+    diskimage,
     initramfs,
     iso,
     kernel,
@@ -30,7 +32,7 @@ from tests.unit.targets import STUB, TARGET
 
 FLOW = (
     kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
-    rootfs.tasks, initramfs.tasks, parts.tasks, iso.tasks, testimages.tasks,
+    rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks, diskimage.tasks, testimages.tasks,
 )  # fmt: skip
 ARM = TARGET.variant("arm64", group="parts", arch=ARM64)
 
@@ -48,8 +50,24 @@ def test_what_two_targets_share_is_made_once() -> None:
     assert all(str(BUILD / "amd64")[len(str(TOP)) + 1 :] in path for path in found["rootfs"].targets)
 
 
-def test_a_variant_that_differs_in_nothing_adds_only_its_product() -> None:
-    assert made(TARGET, TARGET.variant("again")).keys() - made(TARGET).keys() == {"iso-again"}
+def test_a_variant_that_differs_in_nothing_adds_only_its_products() -> None:
+    again = STUB.variant("again")
+    assert made(TARGET, STUB, again).keys() - made(TARGET, STUB).keys() == {"iso-again", "disk-image-again"}
+
+
+def test_two_versions_share_all_but_what_says_the_version() -> None:
+    later = STUB.variant("later", version="0.2.0")
+    found = made(TARGET, STUB, later)
+    new = {"rootfs-overlay", "initramfs", "sbom", "diskboot", "iso", "disk-image"}
+    assert found.keys() - made(TARGET, STUB).keys() == {f"{name}-later" for name in new}
+
+
+def test_a_target_for_tests_shares_no_image_that_is_marked_so() -> None:
+    found = made(TARGET, TARGET.variant("again"))
+    marked = {name for name, spec in found.items() if spec.values.get("for_tests")}
+    assert marked == {"rootfs-overlay-again"}
+    assert {"initramfs-again", "iso-again"} <= found.keys()
+    assert "diskboot-again" not in found
 
 
 def test_architectures_share_nothing() -> None:
