@@ -113,11 +113,16 @@ def test_a_bundle_is_reproducible(tmp_path: Path, sources: dict[str, Path]) -> N
             assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path
 
 
-@pytest.mark.parametrize("name", ["min_compatible_version", "floor"])
-def test_a_version_that_no_node_could_take_is_refused(name: str) -> None:
-    release = replace(RELEASE, update=replace(UPDATE, **{name: "0.10.0"}))
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("min_compatible_version", replace(UPDATE, min_compatible_version="0.10.0")),
+        ("floor", replace(UPDATE, floor="0.10.0")),
+    ],
+)
+def test_a_version_that_no_node_could_take_is_refused(name: str, values: Update) -> None:
     with pytest.raises(BuildError, match=rf"update.{name}: is 0.10.0, above os.version, 0.2.0"):
-        updatemanifest.text(release, {})
+        updatemanifest.text(replace(RELEASE, update=values), {})
 
 
 def test_a_manifest_that_nodes_would_not_read_is_refused() -> None:

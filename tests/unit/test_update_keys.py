@@ -10,9 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.update.keys import TEST_KEY
 from tasks import rootfs
-from tasks.commands.keygen import Plugin as Keygen
 from tasks.commands.sign import VARIABLE
-from tasks.commands.sign import Plugin as Sign
+from tasks.lib.engine.command import command
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
 from tasks.lib.release import signing, testkey
@@ -20,7 +19,7 @@ from tasks.lib.release import signing, testkey
 
 def keygen(path: Path) -> str:
     """A new pair; its public key."""
-    Keygen().execute({"out": str(path)}, [])
+    command("keygen").execute({"out": str(path)}, [])
     return path.with_name(f"{path.name}.pub").read_text().strip()
 
 
@@ -29,7 +28,7 @@ def verify(public: str, signature: bytes, content: bytes) -> None:
 
 
 def sign(path: Path, key: Path, *, add: bool = False) -> None:
-    Sign().execute({"key": str(key), "add": add}, [str(path)])
+    command("sign").execute({"key": str(key), "add": add}, [str(path)])
 
 
 @pytest.fixture
@@ -97,9 +96,9 @@ def test_the_key_may_be_named_by_the_environment(
 ) -> None:
     keygen(tmp_path / "key.pem")
     with pytest.raises(BuildError, match="needs a private key"):
-        Sign().execute({"key": "", "add": False}, [str(manifest)])
+        command("sign").execute({"key": "", "add": False}, [str(manifest)])
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.pem"))
-    Sign().execute({"key": "", "add": False}, [str(manifest)])
+    command("sign").execute({"key": "", "add": False}, [str(manifest)])
     assert (tmp_path / "latest.json.sig").stat().st_size == 64
 
 
