@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -17,9 +18,14 @@ from tasks.lib.formats.tree import Tree
 from tasks.lib.release import signing, testkey
 
 
+def doit(name: str, *arguments: str | Path) -> None:
+    made: Any = command(name)  # doit is not typed
+    assert made.parse_execute([str(argument) for argument in arguments]) == 0
+
+
 def keygen(path: Path) -> str:
     """A new pair; its public key."""
-    command("keygen").execute({"out": str(path)}, [])
+    doit("keygen", "--out", path)
     return path.with_name(f"{path.name}.pub").read_text().strip()
 
 
@@ -28,7 +34,7 @@ def verify(public: str, signature: bytes, content: bytes) -> None:
 
 
 def sign(path: Path, key: Path, *, add: bool = False) -> None:
-    command("sign").execute({"key": str(key), "add": add}, [str(path)])
+    doit("sign", path, "--key", key, *(["--add"] if add else []))
 
 
 @pytest.fixture
@@ -96,9 +102,9 @@ def test_the_key_may_be_named_by_the_environment(
 ) -> None:
     keygen(tmp_path / "key.pem")
     with pytest.raises(BuildError, match="needs a private key"):
-        command("sign").execute({"key": "", "add": False}, [str(manifest)])
+        doit("sign", manifest)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.pem"))
-    command("sign").execute({"key": "", "add": False}, [str(manifest)])
+    doit("sign", manifest)
     assert (tmp_path / "latest.json.sig").stat().st_size == 64
 
 
