@@ -30,6 +30,8 @@ LOGGED = [
     "sync",
     "setsid",
     "acpid",
+    "timeout",
+    "python3",
 ]
 # Logs the call, then does what a test wants the command to do, if anything.
 FAKE = """

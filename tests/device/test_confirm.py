@@ -66,7 +66,7 @@ def test_a_ready_node_confirms_its_slot_in_both_places(node: FakeRoot) -> None:
     assert state(node) == expected, log(node)
     assert state(node, "grubenv.good") == {"good_slot": "B"}
     assert "boot-confirmed" in node.read("run/kubesolo/milestones")
-    assert node.called("umount") == ["/run/kubesolo/esp"]
+    assert node.called("umount") == ["/run/kubesolo/esp"] * 2
 
 
 def test_nothing_is_written_when_nothing_has_to_change(node: FakeRoot) -> None:
@@ -163,3 +163,83 @@ def test_other_media_have_nothing_to_confirm(node: FakeRoot) -> None:
     node.write("run/kubesolo/medium", "removable sr0\n")
     assert gate(node).returncode == 0
     assert state(node) == TRIAL
+
+
+def healthy(root: FakeRoot) -> list[str]:
+    """How the closer look was started."""
+    return [call for call in root.called("timeout") if "agent.update.health" in call]
+
+
+def test_a_trial_is_looked_at_closely_with_the_settings_of_updates(node: FakeRoot) -> None:
+    node.write("run/kubesolo/cloud-init/update.conf", "auto-rollback-after=900\nprobe-url=http://a/?b=c\n")
+    node.write("etc/kubesolo/update.conf", "# mine\nauto-rollback-after = 300\nca = /etc/kubesolo/ca.pem\n")
+    gate(node)
+    (call,) = healthy(node)
+    assert call.endswith("python3 -I -S -m agent.update.health 300 http://a/?b=c /etc/kubesolo/ca.pem")
+    assert call.startswith("-s KILL 2"), "it ends even when what it asks keeps it"
+    assert state(node) == COMMITTED
+
+
+def test_a_committed_slot_starts_no_python(node: FakeRoot) -> None:
+    environment(node, COMMITTED)
+    gate(node)
+    assert node.called("timeout") == node.called("python3") == []
+
+
+def test_what_is_not_well_is_the_reason_that_is_kept(node: FakeRoot) -> None:
+    node.fake("timeout", "sleep 300\nprintf 'pod coredns-1 is Pending\\nthe disk is full\\n'\nreturn 1")
+    gate(node)
+    assert state(node) == TRIAL
+    assert node.called("reboot") == [""]
+    assert "pod coredns-1 is Pending;the disk is full" in node.read(f"{ESP}/failure.txt")
+    assert len(healthy(node)) == 2, "until the deadline"
+
+
+def test_a_look_that_could_not_be_made_is_a_reason_too(node: FakeRoot) -> None:
+    node.fake("timeout", "sleep 300\nreturn 127")
+    gate(node)
+    assert "the health check could not be made (status 127)" in node.read(f"{ESP}/failure.txt")
+
+
+def test_without_a_deadline_the_look_has_none_either(node: FakeRoot) -> None:
+    node.write("etc/kubesolo/update.conf", "auto-rollback-after=0\n")
+    gate(node)
+    assert node.called("timeout") == []
+    assert node.called("python3") == ["-I -S -m agent.update.health 0  "]
+
+
+def test_the_environment_can_be_read_without_its_partition(node: FakeRoot) -> None:
+    seen = 'cp "$STATE/bootenv" "$ROOT/before"'
+    node.fake("timeout", seen)
+    gate(node)
+    assert node.read("before") == "active_slot=B\nboot_counter=2\nboot_success=0\n"
+    assert node.read("run/kubesolo/bootenv") == "active_slot=B\nboot_counter=3\nboot_success=1\n"
+
+
+def test_pods_that_were_kept_away_come_back(node: FakeRoot) -> None:
+    environment(node, COMMITTED)
+    node.write("mnt/data/update/cordoned", "")
+    gate(node)
+    assert node.called("python3") == ["-I -S -m agent.update.drain uncordon"]
+
+
+@pytest.mark.parametrize(("phase", "told"), [("activated", 1), ("verifying", 1), ("success", 0)])
+def test_the_updater_is_told_when_it_waits_for_it(node: FakeRoot, phase: str, told: int) -> None:
+    node.write("mnt/data/update/state.json", f'{{"phase": "{phase}", "from": "0.1.0"}}')
+    node.write("fakes/updater", 'kubesolo-update() { echo "kubesolo-update $*" >>"$ROOT/calls"; }\n')
+    gate(node)
+    assert node.called("kubesolo-update") == ["settle"] * told
+
+
+def test_a_confirmed_version_leaves_no_way_back_for_the_database(node: FakeRoot) -> None:
+    node.write("usr/lib/os-release", 'VERSION_ID="0.2.0"\n')
+    node.write("mnt/data/update/snapshots/0.1.0/db/state.db", "")
+    gate(node)
+    assert node.read("mnt/data/update/snapshots/0.1.0/confirmed") == "0.2.0\n"
+
+
+def test_a_slot_that_is_nobody_s_trial_confirms_no_database(node: FakeRoot) -> None:
+    environment(node, {**COMMITTED, "active_slot": "A"})
+    node.write("mnt/data/update/snapshots/0.1.0/db/state.db", "")
+    gate(node)
+    assert not (node.path / "mnt/data/update/snapshots/0.1.0/confirmed").exists()

@@ -48,6 +48,7 @@ def test_stages_are_those_of_the_boot() -> None:
         "70-clock.sh",
         "75-extensions.sh",
         "80-containerd.sh",
+        "85-database.sh",
         "90-kubesolo.sh",
     ]
 

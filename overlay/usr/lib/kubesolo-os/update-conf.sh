@@ -1,0 +1,24 @@
+# Settings of updates that scripts need; all of them are the updater's (agent/update). What an operator has written
+# into /etc/kubesolo/update.conf goes before what the configuration file says. Lines "key = value", sourced never.
+
+# Sets AUTO_ROLLBACK_AFTER (seconds; 0: no deadline), PROBE_URL, CA and METRICS (yes or no).
+read_update_conf() {
+    AUTO_ROLLBACK_AFTER=600 PROBE_URL='' CA='' METRICS=yes
+    for update_conf in "$STATE/cloud-init/update.conf" "${ROOT:-}/etc/kubesolo/update.conf"; do
+        [ -r "$update_conf" ] || continue
+        while IFS='= ' read -r key value || [ -n "$key" ]; do
+            take_update_setting
+        done <"$update_conf"
+    done
+}
+
+take_update_setting() {
+    case $key/$value in
+    auto-rollback-after/ | auto-rollback-after/*[!0-9]*) warn "$update_conf: $key: not a number of seconds" ;;
+    auto-rollback-after/*) AUTO_ROLLBACK_AFTER=$value ;;
+    probe-url/*) PROBE_URL=$value ;;
+    ca/*) CA=$value ;;
+    metrics/yes | metrics/no) METRICS=$value ;;
+    metrics/*) warn "$update_conf: $key: neither yes nor no" ;;
+    esac
+}
