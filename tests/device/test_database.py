@@ -12,8 +12,8 @@ from tests.device.fakeroot import FakeRoot, complete
 
 DB = "mnt/data/kubesolo/db"
 SNAPSHOTS = "mnt/data/update/snapshots"
-# What the script does to the disk, step by step; a cut is before the step of that number. What a step that has
-# returned has done stays: flushing is not tested here.
+# What the script does to the disk, step by step; a cut is before the step of that number. What a step that
+# has returned has done stays: flushing is not tested here.
 CUT = """
 step() {
     steps=0
