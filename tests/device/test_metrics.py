@@ -205,4 +205,4 @@ def test_the_listener_is_a_user_who_may_do_little(node: FakeRoot) -> None:
     node.write("run/kubesolo/medium", "disk vda3\n")
     (call,) = service(node)
     assert "-c _metrics:_metrics" in call
-    assert call.endswith("nc -ll -p 9100 -e /usr/lib/kubesolo-os/metrics")
+    assert call.endswith("nc -- -ll -p 9100 -e /usr/lib/kubesolo-os/metrics")
