@@ -39,7 +39,7 @@ class Key:
 def once(
     mapping: tree.Mapping, path_of: Callable[[str, str], str], fields: Fields, problems: Problems
 ) -> Iterator[tuple[tree.Scalar, tree.Node]]:
-    """The entries of a mapping, each key the first time; one that is there again is complained about and spoilt."""
+    """The entries of a mapping without keys that are there again, which are complained about and spoilt."""
     seen: dict[str, int] = {}
     for name, value in mapping.entries:
         if name.text in seen:
