@@ -1,8 +1,8 @@
 """A cluster as a context of the file that kubectl uses, beside whatever else is in that file.
 
 Format: https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig, kind Config, v1.
-The file's nodes are kept rather than their values, so that what is not ours means to every reader of YAML what
-it meant before; comments go, as they do when kubectl writes.
+The file's nodes are kept rather than their values, so that what is not ours means the same to every reader of
+YAML; comments go, as they do when kubectl writes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ def default_file(environment: Mapping[str, str]) -> Path:
 def merge(path: Path, kubeconfig: str, name: str = NAME) -> bool:
     """Make the cluster of `kubeconfig` the context `name` of the file, in which nothing else is changed.
 
-    Returns whether it is the current context; it becomes that where there was none. The file appears or is
-    replaced as a whole, readable by its owner alone. Raises BuildError, with the file untouched, when it is not
-    a kubeconfig.
+    Returns whether it is the current context; it becomes that where there was none. The file is replaced as a
+    whole, readable by its owner alone. Raises BuildError, with the file untouched, when it is no kubeconfig.
     """
     path = path.resolve()
     try:
