@@ -27,6 +27,8 @@ INSTALL_SECONDS = 180
 MACHINE_SECONDS = 700
 EIGHT_GB = 8 << 30
 PROMPT = "kubesolo-emergency#"
+# Of a slot, only what files hold is read and written in requests of so many bytes.
+CONTENT_BYTES = 128 << 10
 
 pytestmark = pytest.mark.timeout(2 * MACHINE_SECONDS)
 
@@ -133,13 +135,13 @@ def test_a_disk_that_fails_is_said_and_does_not_start(
     place: Partition,
     said: str,
 ) -> None:
-    # Where the file system keeps what files hold.
-    middle = place.offset + (36 << 20)
-    with FaultyDisk(disk, tmp_path / "nbd", fault, range(middle, middle + 4096)) as served:
-        words = "kubesolo.install=/dev/vda kubesolo.install-force=yes"
+    slot = range(place.offset, place.offset + place.length)
+    with FaultyDisk(disk, tmp_path / "nbd", fault, slot, CONTENT_BYTES) as served:
+        words = "kubesolo.install=auto kubesolo.install-end=poweroff"
         computer = hardware(stub_iso, stub_files, disk, words)
         machine = start(replace(computer, data_socket=served.address), MACHINE_SECONDS)
         machine.serial.wait(PROMPT, stretched(INSTALL_SECONDS))
+        assert served.met
         assert said in machine.serial.text()
         assert "the installation can be run again" in machine.serial.text()
         machine.close()
