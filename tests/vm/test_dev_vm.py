@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from tasks.lib.paths import TOP
 from tasks.lib.vm import session
 from tasks.lib.vm.machine import MARKER
+from tasks.lib.vm.media import BootFiles
 
 DOIT = [sys.executable, "-m", "tasks"]
 BOOT_SECONDS = 180
@@ -29,12 +30,12 @@ pytestmark = pytest.mark.timeout(700)
 class Person:
     """Somebody at a terminal in which dev-vm runs."""
 
-    def __init__(self, options: list[str]) -> None:
+    def __init__(self, words: Sequence[str | Path]) -> None:
         self.terminal, self.other = pty.openpty()
         self.before = termios.tcgetattr(self.other)
         self.text = ""
         self.process = subprocess.Popen(
-            [*DOIT, "dev-vm", *options],
+            words,
             cwd=TOP,
             stdin=self.other,
             stdout=self.other,
@@ -84,8 +85,17 @@ def disk(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def person(stub_iso: Path, disk: Path, request: pytest.FixtureRequest) -> Iterator[Person]:
-    options = ["--iso", str(stub_iso), "--data-disk", str(disk), "--disk-size", "128", "--memory", "512"]
-    someone = Person([*options, *getattr(request, "param", [])])
+    options: list[str | Path] = [
+        "--iso",
+        stub_iso,
+        "--data-disk",
+        disk,
+        "--disk-size",
+        "128",
+        "--memory",
+        "512",
+    ]
+    someone = Person([*DOIT, "dev-vm", *options, *getattr(request, "param", [])])
     yield someone
     someone.leave()
 
@@ -145,6 +155,43 @@ def test_termination_switches_the_machine_off_in_order(person: Person, disk: Pat
     assert "unmounted" in person.text
     assert "127.0.0.1" not in person.text, "nothing listens in the stub"
     assert not machines_with(disk)
+
+
+# As `dev-vm --disk` does it, with another image, and not in the folder that a developer's disk is kept in.
+FROM_DISK = """
+import sys
+from pathlib import Path
+from tasks.commands.dev_vm import OPTIONS
+from tasks.lib.vm import devvm, session
+
+folder, image, kernel = map(Path, sys.argv[1:4])
+devvm.FOLDER = session.FOLDER = folder
+options = {option["name"]: option["default"] for option in OPTIONS}
+devvm.boot_disk(image, kernel, {**options, "memory": 512, "fresh": sys.argv[4] == "fresh"})
+"""
+
+
+@pytest.mark.long
+def test_disk_image_starts_and_what_is_written_is_kept_until_it_is_made_anew(
+    stub_disk: Path, stub_files: BootFiles, tmp_path: Path
+) -> None:
+    words: list[str | Path] = [
+        sys.executable,
+        "-c",
+        FROM_DISK,
+        tmp_path / "dev-vm",
+        stub_disk,
+        stub_files.kernel,
+    ]
+    for how, grows in (("fresh", True), ("kept", False), ("fresh", True)):
+        someone = Person([*words, how])
+        try:
+            someone.read_until(MARKER, BOOT_SECONDS)
+            assert ("growing" in someone.text) == grows, f"{how}: the data partition grows at the first boot"
+            someone.press("\x03")
+            assert someone.wait_end(END_SECONDS) == 0
+        finally:
+            someone.leave()
 
 
 @pytest.mark.parametrize(
