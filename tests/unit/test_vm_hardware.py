@@ -55,6 +55,18 @@ def test_wire_is_a_card_of_its_own() -> None:
     assert sum(device.startswith("virtio-net-pci") for device in option(words, "-device")) == 2
 
 
+def test_firmware_files_hold_any_text() -> None:
+    words = Hardware(firmware_files={"opt/a": "x,y"}).options()
+    assert option(words, "-fw_cfg") == ["name=opt/a,string=x,,y"]
+    assert "-fw_cfg" not in Hardware().options()
+
+
+def test_slow_disk_is_throttled() -> None:
+    words = option(Hardware(data=Path("d.img"), data_requests=9).options(), "-drive")
+    assert "throttling.iops-total=9" in words[0]
+    assert "throttling" not in " ".join(Hardware(data=Path("d.img")).options())
+
+
 def test_command_line_goes_into_a_file() -> None:
     hardware = Hardware(kernel=Path("k"), append="kubesolo.edge-key=secret")
     assert not any("secret" in word for word in hardware.options())

@@ -22,6 +22,9 @@ BOOT_SECONDS = 90
 MACHINE_SECONDS = 600
 STICK_MIB = 128
 DATA_MIB = 64
+# Requests a second: a worn USB stick.
+SLOW_REQUESTS = 5
+SLOW_SECONDS = 150
 
 pytestmark = pytest.mark.timeout(MACHINE_SECONDS + 30)
 
@@ -63,6 +66,16 @@ def test_write_protected_data_is_said_at_boot(start: Start, stick: Path) -> None
     wait_booted(machine, BOOT_SECONDS)
     assert "/dev/sda4 is write-protected" in machine.serial.text()
     assert data_device(machine) != "/dev/sda4"
+
+
+def test_slow_usb_disk_is_waited_for(start: Start, stub_iso: Path, tmp_path: Path) -> None:
+    """The kernel has the disk long before it has its partitions and its label."""
+    disk = tmp_path / "data.img"
+    write_data_disk(disk, DATA_MIB)
+    hardware = Hardware(cdrom=stub_iso, data=disk, data_bus="usb", data_requests=SLOW_REQUESTS)
+    machine = start(hardware, MACHINE_SECONDS)
+    wait_booted(machine, SLOW_SECONDS)
+    assert data_device(machine) == "/dev/sda"
 
 
 def test_sd_card_carries_root_and_data(start: Start, stick: Path, stub_files: BootFiles) -> None:

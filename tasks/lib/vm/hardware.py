@@ -38,11 +38,13 @@ class Hardware:
     data_cache: "unsafe" ignores the guest's flushes (quick, right for a disk that is thrown away),
     "writeback" honours them.
     data_log: gets every request to the data disk in the form of dm-log-writes; an empty or missing file.
+    data_requests: how many requests a second the data disk serves; 0: as many as it can.
     data_socket: the data disk is served there over NBD, instead of `data`.
     network: "isolated" reaches nothing but the forwarded ports, "user" reaches what the host reaches,
     "silent" is a card on which nobody answers, "none" is no card.
     wire: one more card, on a wire between two machines: sockets that stand for this end and the other one.
     forwards: guest TCP port to port on the host's loopback address.
+    firmware_files: what the hypervisor tells the guest (fw_cfg), by names such as opt/os.kubesolo/...
     rtc: where the hardware clock starts: "utc" is the host's time, else a date like 2034-01-31T12:00:00.
     vnc: the number of the VNC display that shows the screen, also on the loopback address.
     """
@@ -62,11 +64,13 @@ class Hardware:
     data_bus: Literal["virtio", "sata", "nvme", "usb"] = "virtio"
     data_cache: Literal["unsafe", "writeback"] = "unsafe"
     data_log: Path | None = None
+    data_requests: int = 0
     data_socket: Path | None = None
     network: Literal["isolated", "user", "silent", "none"] = "isolated"
     wire: tuple[Path, Path] | None = None
     forwards: Mapping[int, int] = field(default_factory=dict)
     vnc: int | None = None
+    firmware_files: Mapping[str, str] = field(default_factory=dict)
     rtc: str = "utc"
 
     def options(self) -> list[str]:
@@ -84,7 +88,12 @@ class Hardware:
         words += ["-smp", str(self.cpus), "-device", "virtio-rng-pci", "-vga", "std"]
         words += ["-display", "none" if self.vnc is None else f"vnc={LOOPBACK}:{self.vnc}"]
         network = self.network_options() + self.wire_options()
-        return words + self.boot_options() + self.disk_options() + network
+        return words + self.boot_options() + self.disk_options() + network + self.firmware_options()
+
+    def firmware_options(self) -> list[str]:
+        """What the guest finds below /sys/firmware/qemu_fw_cfg; commas as QEMU's parser wants them."""
+        rows = [f"name={name},string={text.replace(',', ',,')}" for name, text in self.firmware_files.items()]
+        return [word for row in rows for word in ("-fw_cfg", row)]
 
     def boot_options(self) -> list[str]:
         """What it starts from."""
@@ -116,10 +125,10 @@ class Hardware:
             return []
         if self.data_log:
             return [*logged_disk(self.data, self.data_log), *device]
-        return [
-            *drive("data", self.data, f"cache={self.data_cache},discard=unmap", self.data_format)[:-1],
-            *device,
-        ]
+        mode = f"cache={self.data_cache},discard=unmap"
+        if self.data_requests:
+            mode += f",throttling.iops-total={self.data_requests}"
+        return [*drive("data", self.data, mode, self.data_format)[:-1], *device]
 
     def network_options(self) -> list[str]:
         """The network card. romfile= leaves out the card's own boot program, which costs a second."""
