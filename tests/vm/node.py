@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
+import ssl
 import time
 
 from tasks.lib.errors import BuildError
+from tasks.lib.vm.hardware import LOOPBACK
 from tasks.lib.vm.hostport import NotYetError, parse_milestones
 from tasks.lib.vm.kube import Cluster
 from tasks.lib.vm.machine import MARKER, Machine
 from tasks.lib.vm.patience import stretched as stretched
 
 API = 6443
+HANDOVER = 8080
 READY = ("node-ready", "readyz", "kube-proxy-synced", "coredns-running")
 LAST_STAGE = "stage-90-kubesolo"
 # A question costs the guest a few milliseconds.
@@ -77,6 +81,26 @@ def wait_log(machine: Machine, text: str, timeout: float) -> str:
 def connect(machine: Machine) -> Cluster:
     """The node's API; the node has passed apiserver-listening."""
     return Cluster(machine.host.wait("kubeconfig", 60), machine.port(API))
+
+
+def wait_port(machine: Machine, port: int, timeout: float) -> None:
+    """Wait until something listens on the node."""
+    deadline = time.monotonic() + stretched(timeout)
+    while port not in map(int, machine.host.ask("ports").split()):
+        if time.monotonic() > deadline:
+            raise BuildError(f"nothing listens on port {port}:\n{guest_log(machine)}")
+        time.sleep(PAUSE_SECONDS)
+
+
+def fetch_kubeconfig(machine: Machine, token: str) -> tuple[int, str]:
+    """Status and text of the answer that whoever has this token gets."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    port = machine.port(HANDOVER)
+    connection = http.client.HTTPSConnection(LOOPBACK, port, timeout=stretched(30), context=context)
+    connection.request("GET", "/kubeconfig", headers={"Authorization": f"Bearer {token}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
 
 
 def marker_seen(machine: Machine) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import http.client
 import json
-import ssl
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tasks.lib.boot.menu import DATA, SERIAL_LAST
 from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import fat
@@ -18,15 +22,27 @@ from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import TOP
 from tasks.lib.process import run
 from tasks.lib.vm.disks import write_data_disk
-from tasks.lib.vm.hardware import Hardware
-from tasks.lib.vm.kube import Cluster
+from tasks.lib.vm.hardware import LOOPBACK, Hardware
+from tasks.lib.vm.kube import Cluster, Object
 from tasks.lib.vm.machine import Machine, free_port
+from tasks.lib.vm.media import BootFiles
 from tests.unit.targets import EPOCH
 from tests.vm.conftest import Start
-from tests.vm.node import READY, stretched, wait_booted, wait_log, wait_milestones
+from tests.vm.node import (
+    HANDOVER,
+    READY,
+    fetch_kubeconfig,
+    stretched,
+    wait_booted,
+    wait_log,
+    wait_milestones,
+    wait_port,
+)
 
 BOOT_SECONDS = 90
 MACHINE_SECONDS = 600
+# This machine, for guests of QEMU's user network.
+HOST = "10.0.2.2"
 FILE = "etc-kubesolo/cloud-init.yaml"
 STATIC = """#cloud-config
 hostname: Edge-Node-01
@@ -126,8 +142,70 @@ def test_a_bad_file_starts_all_the_same_and_says_where(start: Start, stub_iso: P
     assert "hostname" in shown, "what was meant"
 
 
+@contextmanager
+def served(text: str) -> Iterator[str]:
+    """A web server on this machine, as the guest reaches it; yields the address of the file."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Every path is the file."""
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{HOST}:{server.server_port}/node.yaml"
+        server.shutdown()
+
+
+def from_server(stub_iso: Path, files: BootFiles, disk: Path, address: str, digest: str) -> Hardware:
+    append = f"{DATA} {SERIAL_LAST} kubesolo.cloudinit={address}#sha256={digest}"
+    return Hardware(
+        cdrom=stub_iso,
+        data=disk,
+        kernel=files.kernel,
+        initrd=files.initrd,
+        append=append,
+        network="user",
+    )
+
+
+def test_a_file_from_a_web_server_is_fetched_once(
+    start: Start, stub_iso: Path, stub_files: BootFiles, tmp_path: Path
+) -> None:
+    disk, text = data_disk(tmp_path, {}), STATIC.replace("Edge-Node-01", "from-the-web")
+    with served(text) as address:
+        hardware = from_server(stub_iso, stub_files, disk, address, sha256(text.encode()).hexdigest())
+        machine = start(hardware, MACHINE_SECONDS)
+        passed = wait_booted(machine, BOOT_SECONDS)
+        log = machine.host.ask("log")
+        assert "config-applied" in passed, log
+        machine.serial.wait("node from-the-web, 10.0.2.50 (eth0)", stretched(60))
+        assert "10.0.2.15/24" not in machine.host.ask("addresses"), "the lease that it was fetched with"
+        switch_off(machine)
+    again = start(hardware, MACHINE_SECONDS)
+    passed = wait_booted(again, BOOT_SECONDS)
+    again.serial.wait("node from-the-web, 10.0.2.50 (eth0)", stretched(60))
+    assert "config-applied" not in passed, "nobody serves it any more"
+
+
+def test_another_file_than_the_digest_s_is_refused(
+    start: Start, stub_iso: Path, stub_files: BootFiles, tmp_path: Path
+) -> None:
+    with served(STATIC) as address:
+        hardware = from_server(stub_iso, stub_files, data_disk(tmp_path, {}), address, "0" * 64)
+        machine = start(hardware, MACHINE_SECONDS)
+        wait_booted(machine, BOOT_SECONDS)
+        found = sha256(STATIC.encode()).hexdigest()
+        machine.serial.wait(f"is not the file of #sha256=: its SHA-256 is {found}", stretched(60))
+        machine.serial.wait(", 10.0.2.15 (eth0)", stretched(60))
+        assert "node edge-node-01" not in machine.serial.text()
+
+
 REACHED = """#cloud-config
 hostname: reached
+hostnam: is a slip
 ssh:
   enabled: true
   authorized_keys:
@@ -139,6 +217,7 @@ kubesolo:
   apiserver-extra-sans: [edge.example]
 """
 TOKEN = "a-token-of-the-test-0123"
+PROBLEM = "ConfigurationProblem"
 READY_SECONDS = 150
 
 
@@ -157,15 +236,10 @@ def key(tmp_path: Path) -> tuple[Path, str]:
     return path, next(line for line in text.splitlines() if line.startswith("ssh-ed25519 "))
 
 
-def fetch(machine: Machine, token: str) -> tuple[int, str]:
-    """The kubeconfig, as whoever has seen the token gets it."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    port = machine.port(8080)
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=stretched(30), context=context)
-    connection.request("GET", "/kubeconfig", headers={"Authorization": f"Bearer {token}"})
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode()
+def conditions(node: Object, status: str) -> list[Object]:
+    """The node's conditions about its configuration that have this status."""
+    found: list[Object] = node["status"]["conditions"]
+    return [row for row in found if (row["type"], row["status"]) == (PROBLEM, status)]
 
 
 @pytest.mark.timeout(1200)
@@ -176,25 +250,36 @@ def test_the_node_is_reached_as_configured(
     disk, tree = tmp_path / "data.img", Tree()
     tree.add_file(FILE, REACHED.format(key=public, token=TOKEN).encode(), 0o600)
     write_data_disk(disk, 1024, tree)
-    forwards = {22: free_port(), 6443: free_port(), 8080: free_port()}
+    forwards = {22: free_port(), 6443: free_port(), HANDOVER: free_port()}
     machine = start(Hardware(cdrom=iso, data=disk, forwards=forwards), 1100)
     wait_milestones(machine, READY, READY_SECONDS)
-    deadline = time.monotonic() + stretched(90)
-    while 8080 not in map(int, machine.host.ask("ports").split()) and time.monotonic() < deadline:
-        time.sleep(2)
-    assert fetch(machine, "wrong")[0] == 401
+    wait_port(machine, HANDOVER, 90)
+    assert fetch_kubeconfig(machine, "wrong")[0] == 401
     time.sleep(2)
-    status, text = fetch(machine, TOKEN)
+    status, text = fetch_kubeconfig(machine, TOKEN)
     assert status == 200
     assert "server: https://10.0.2.15:6443" in text
     cluster = Cluster(text, machine.port(6443))
     (node,) = cluster.get("/api/v1/nodes")["items"]
     assert node["metadata"]["name"] == "reached"
+    said = "cloud-init.yaml:3:1: hostnam: unknown key"
+    cluster.wait(
+        "/api/v1/nodes/reached",
+        lambda found: any(said in row["message"] for row in conditions(found, "True")),
+        60,
+        "the condition that names the slip",
+    )
+    events = cluster.get("/api/v1/namespaces/default/events")["items"]
+    (event,) = [event for event in events if event["reason"] == PROBLEM]
+    assert said in event["message"]
+    assert (event["type"], event["involvedObject"]["name"]) == ("Warning", "reached")
     cluster.close()
     words = client("dbclient", "-y", "-y", "-i", private, "-p", str(machine.port(22)), "root@127.0.0.1")
     found = json.loads(run([*words, "kubesolo-os status --json || :"]).stdout)
     assert found["name"] == "reached"
-    assert found["problems"] == []
+    (problem,) = found["problems"]
+    assert problem.startswith("configuration: ")
+    assert "cloud-init.yaml:3:1: hostnam: unknown key" in problem
     assert "edge.example" in run([*words, "cat /run/kubesolo/payload.args"]).stdout.decode()
     archive = run([*words, "kubesolo-os support --out /run/s.tgz >/dev/null && cat /run/s.tgz"]).stdout
     assert TOKEN.encode() not in gzip.decompress(archive)

@@ -21,12 +21,15 @@ from tests.vm.conftest import Start
 from tests.vm.killer import killer
 from tests.vm.node import (
     API,
+    HANDOVER,
     READY,
     connect,
+    fetch_kubeconfig,
     marker_seen,
     stretched,
     wait_booted,
     wait_milestones,
+    wait_port,
 )
 from tests.vm.workload import POD_SECONDS, ask_node_port, deploy, run_script, wait_available, wait_ended
 
@@ -38,6 +41,7 @@ READY_SECONDS = 150
 # early is over while others still have their time: it must not be started again.
 TIDY_SECONDS = {"tidy": 3, "slow": 12}
 READ_ONLY = "Read-only file system"
+TOKEN = "a-token-of-the-hypervisor"
 
 pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
 
@@ -50,7 +54,12 @@ def machine(
     content = Tree()
     content.add_file(f"images/{nginx_archive.name}", nginx_archive)
     write_data_disk(disk, DISK_MIB, content)
-    hardware = Hardware(cdrom=iso, data=disk, forwards={API: 0, web.NODE_PORT: 0})
+    hardware = Hardware(
+        cdrom=iso,
+        data=disk,
+        forwards={API: 0, HANDOVER: 0, web.NODE_PORT: 0},
+        firmware_files={"opt/os.kubesolo/kubeconfig-token": TOKEN},
+    )
     return start_shared(hardware, MACHINE_SECONDS)
 
 
@@ -90,6 +99,18 @@ def test_bios_boot_reaches_the_last_stage(machine: Machine) -> None:
 def test_node_is_ready(cluster: Cluster) -> None:
     assert condition(node_of(cluster), "Ready")
     assert cluster.text("/readyz") == "ok"
+
+
+def test_kubeconfig_is_handed_over_once_for_the_hypervisor_s_token(
+    machine: Machine, cluster: Cluster
+) -> None:
+    wait_port(machine, HANDOVER, 90)
+    assert TOKEN not in machine.serial.text()
+    status, text = fetch_kubeconfig(machine, TOKEN)
+    assert status == 200
+    client = Cluster(text, machine.port(API))
+    assert client.text("/readyz") == "ok"
+    client.close()
 
 
 def test_cluster_dns_runs(cluster: Cluster) -> None:
