@@ -7,6 +7,7 @@ first nobody answers. Both machines have a shell on the serial console, by a boo
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,20 @@ from tasks.lib.formats import cpio
 from tasks.lib.formats.tree import Tree
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine
-from tasks.lib.vm.media import BootFiles, append_segment
+from tasks.lib.vm.media import BootFiles, append_segment, boot_files
 from tests.vm.conftest import Start
-from tests.vm.node import stretched
+from tests.vm.node import stretched, wait_milestones
 
 BOOT_SECONDS = 90
 STEP_SECONDS = 60
 MACHINE_SECONDS = 900
+POD_SECONDS = 240
 PROMPT = "console-of-the-test# "
 # Instead of a stage: a machine that serves does nothing else.
 SHELL = f"PS1='{PROMPT}' setsid sh -i </dev/ttyS0 >/dev/ttyS0 2>&1"
 SERVER_STAGE = f"{SHELL}\n"
 NODE_STAGE = f"{SHELL} &\n"
+APPEND = f"{SERIAL_LAST} kubesolo.nopersist"
 # The router is outside the prefix, and packets are short.
 CLOUD = """interface eth0
 start 10.77.0.50
@@ -52,6 +55,19 @@ opt dns 10.88.0.1
 opt lease 86400
 lease_file /tmp/leases
 pidfile /tmp/udhcpd.pid
+"""
+# A router that says every other second that it is one, and of which network: RFC 4861, 4.2 and 4.6.2.
+ADVERTISE = """
+import socket, struct, time
+
+wire = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+wire.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+head = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 86400, 0)
+network = socket.inet_pton(socket.AF_INET6, "fd00:77::")
+while True:
+    wire.sendto(head + prefix + network, ("ff02::1", 0, 0, socket.if_nametoindex("eth0")))
+    time.sleep(2)
 """
 
 pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
@@ -100,6 +116,11 @@ class Server(Shell):
         self.run("touch /tmp/leases")
         self.run(f"(busybox udhcpd -f /run/kubesolo-init/{name}.conf >/tmp/udhcpd.log 2>&1 &)")
 
+    def advertise(self) -> None:
+        """Be the router of an IPv6 network, too."""
+        self.run("ip address add fe80::77/64 dev eth0 nodad; ip address add fd00:77::1/64 dev eth0 nodad")
+        self.run("(python3 -I -S /run/kubesolo-init/advertise.py >/tmp/advertise.log 2>&1 &)")
+
     def reaches(self, target: str, source: str) -> None:
         """The node answers an address of this machine, which takes a route on its side."""
         self.until(f"ping -c 1 -W 2 -I {source} {target}", "1 packets received")
@@ -118,45 +139,84 @@ def initrd(files: BootFiles, stages: dict[str, str], out: Path) -> Path:
 
 
 @pytest.fixture
-def pair(
-    start: Start, stub_iso: Path, stub_files: BootFiles, tmp_path: Path
-) -> tuple[Server, Shell, Machine]:
-    """A server that serves CLOUD, and a node that has just booted."""
-    ends = (tmp_path / "a", tmp_path / "b")
-    append = f"{SERIAL_LAST} kubesolo.nopersist"
+def ends(tmp_path: Path) -> tuple[Path, Path]:
+    """The wire."""
+    return tmp_path / "a", tmp_path / "b"
+
+
+@pytest.fixture
+def server(
+    start: Start, stub_iso: Path, stub_files: BootFiles, ends: tuple[Path, Path], tmp_path: Path
+) -> Server:
+    """A server that serves CLOUD."""
     files = {"stages/50-network.sh": SERVER_STAGE, "cloud.conf": CLOUD, "other.conf": OTHER}
-    server = Hardware(
+    hardware = Hardware(
         cdrom=stub_iso,
         memory=384,
         cpus=1,
         kernel=stub_files.kernel,
-        initrd=initrd(stub_files, files, tmp_path / "server"),
-        append=append,
+        initrd=initrd(stub_files, {**files, "advertise.py": ADVERTISE}, tmp_path / "server"),
+        append=APPEND,
         network="none",
         wire=ends,
     )
-    serving = Server(start(server, MACHINE_SECONDS))
+    serving = Server(start(hardware, MACHINE_SECONDS))
     serving.serve("cloud", "10.77.0.1/24", "10.99.0.1/32")
-    node = Hardware(
-        cdrom=stub_iso,
+    return serving
+
+
+def node_hardware(iso: Path, files: BootFiles, ends: tuple[Path, Path], folder: Path) -> Hardware:
+    """A node at the other end of the wire, with a shell."""
+    return Hardware(
+        cdrom=iso,
         memory=512,
         cpus=1,
-        kernel=stub_files.kernel,
-        initrd=initrd(stub_files, {"stages/95-shell.sh": NODE_STAGE}, tmp_path / "node"),
-        append=append,
+        kernel=files.kernel,
+        initrd=initrd(files, {"stages/95-shell.sh": NODE_STAGE}, folder / "node"),
+        append=APPEND,
         network="silent",
         wire=(ends[1], ends[0]),
     )
-    machine = start(node, MACHINE_SECONDS)
-    return serving, Shell(machine), machine
 
 
-def test_node_follows_what_its_network_says(pair: tuple[Server, Shell, Machine]) -> None:
-    server, node, machine = pair
+def test_node_follows_what_its_network_says(
+    start: Start,
+    stub_iso: Path,
+    stub_files: BootFiles,
+    server: Server,
+    ends: tuple[Path, Path],
+    tmp_path: Path,
+) -> None:
+    machine = start(node_hardware(stub_iso, stub_files, ends, tmp_path), MACHINE_SECONDS)
+    node = Shell(machine)
     assert_cloud(server, node)
+    assert_advertised(server, node)
     move_cable(server, machine)
     assert_other(server, node)
     assert_everything_comes_back(node)
+
+
+def assert_advertised(server: Server, node: Shell) -> None:
+    """A node that forwards for its pods takes an address and a router from advertisements all the same."""
+    server.advertise()
+    assert node.run("cat /proc/sys/net/ipv6/conf/eth1/forwarding").strip() == "1"
+    node.until("ip -6 address show dev eth1", "inet6 fd00:77::")
+    node.until("ip -6 route", "default via fe80::77 dev eth1")
+    node.until("ping -6 -c 1 -W 2 fd00:77::1", "1 packets received")
+
+
+@pytest.mark.long
+def test_pods_have_the_mtu_of_the_lease(
+    start: Start, iso: Path, server: Server, ends: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "iso").mkdir()
+    hardware = node_hardware(iso, boot_files(iso, tmp_path / "iso"), ends, tmp_path)
+    machine = start(replace(hardware, memory=1536, cpus=2, network="none"), MACHINE_SECONDS)
+    node = Shell(machine)
+    node.until("cat /run/kubesolo/address", "eth0 10.77.0.50")
+    wait_milestones(machine, ("coredns-running",), POD_SECONDS)
+    assert node.run("cat /proc/$(pidof coredns)/root/sys/class/net/eth0/mtu").strip() == "1400"
+    assert "mtu 1400" in node.run("ip link show dev cni0")
 
 
 def assert_cloud(server: Server, node: Shell) -> None:
