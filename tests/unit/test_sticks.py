@@ -90,6 +90,22 @@ def test_what_is_written_is_compared_and_reported(tmp_path: Path) -> None:
     assert said[-1] == (2 * size, 2 * size)
 
 
+def test_a_stick_that_keeps_something_else_says_so(tmp_path: Path) -> None:
+    image, device = tmp_path / "image", tmp_path / "device"
+    image.write_bytes(b"x" * 10_000_000)
+    device.write_bytes(b"")
+
+    def lose(done: int, total: int) -> None:
+        """Once all is written, one byte is another."""
+        if done == total // 2:
+            with device.open("r+b") as stream:
+                stream.seek(9_999_999)
+                stream.write(b"y")
+
+    with pytest.raises(BuildError, match="reads back differently"):
+        sticks.write(image, device, lose)
+
+
 def test_a_disk_that_is_full_or_gone_says_so(tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_bytes(b"x" * 1000)

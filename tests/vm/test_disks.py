@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from tasks.lib.boot import sticks
 from tasks.lib.boot.menu import DATA, SERIAL_LAST
 from tasks.lib.debian import tools
 from tasks.lib.process import run
@@ -31,11 +31,12 @@ pytestmark = pytest.mark.timeout(MACHINE_SECONDS + 30)
 
 @pytest.fixture
 def stick(stub_iso: Path, tmp_path: Path) -> Path:
-    """The ISO written to a stick, with a data partition added behind it as the documents say."""
+    """The ISO on a stick as ./doit usb writes it, with a data partition added behind it as the documents say."""
     path, data = tmp_path / "stick.img", tmp_path / "partition.img"
-    shutil.copy(stub_iso, path)
-    with path.open("r+b") as stream:
+    with path.open("wb") as stream:
         stream.truncate(STICK_MIB * MIB)
+    sticks.write(stub_iso, path, lambda done, total: None)
+    with path.open("r+b") as stream:
         new = ["-n", f"0:0:+{DATA_MIB}M", "-c", "4:KSOLODATA"]
         run([*tools.command("sgdisk"), "-e", *new, path])
         text = run([*tools.command("sgdisk"), "-i", "4", path]).stdout.decode()
