@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(MACHINE_SECONDS + 30)
 
 @pytest.fixture
 def stick(stub_iso: Path, tmp_path: Path) -> Path:
-    """The ISO on a stick as ./doit usb writes it, with a data partition added behind it as the documents say."""
+    """The ISO on a stick as ./doit usb writes it, a data partition added behind it as the documents say."""
     path, data = tmp_path / "stick.img", tmp_path / "partition.img"
     with path.open("wb") as stream:
         stream.truncate(STICK_MIB * MIB)
