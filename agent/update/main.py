@@ -269,11 +269,12 @@ def in_words(record: state.State) -> str:
     return "\n".join(f"{name:9} {value}" for name, value in rows)
 
 
-def metrics(options: Options, root: Path) -> int:
+def metrics(options: Options, _: Path) -> int:
     """Print or serve the metrics."""
     from agent.update import metrics as module
 
-    return module.main(root, options.values.get("--listen", ""))
+    listen = options.values.get("--listen")
+    return module.main(["--listen", listen] if listen is not None else [])
 
 
 COMMANDS: dict[str, Callable[[Options, Path], int]] = {

@@ -58,7 +58,7 @@ class Updater:
         state.save(self.root, self.state)
         from agent.update import metrics
 
-        metrics.write(self.root, self.state)
+        metrics.write(self.root, state.as_json(self.state))
 
     def check(self) -> Offer:
         """What is offered; nothing but the record is written."""

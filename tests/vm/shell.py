@@ -52,9 +52,7 @@ class Key:
         port = str(machine.port(PORT))
         return program("dbclient", "-y", "-y", "-T", "-i", self.private, "-p", port, "root@127.0.0.1")
 
-    def on(
-        self, machine: Machine, command: str, seconds: float = 120
-    ) -> subprocess.CompletedProcess[str]:
+    def on(self, machine: Machine, command: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; its words and its exit status."""
         return subprocess.run(
             [str(word) for word in [*self.words(machine), command]],

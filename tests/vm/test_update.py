@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dodo import STUB
-from tasks.bootset import boot_set
+from dodo import STUB_NEXT
+from tasks import update
 from tasks.lib.debian import tools
 from tasks.lib.process import run
 from tasks.lib.vm.disks import copy_disk
@@ -70,8 +70,7 @@ def site(stub_disk: Path, tmp_path: Path) -> Iterator[Site]:
     disk = copy_disk(stub_disk, tmp_path / "disk.img")
     key = Key.make(tmp_path)
     made = Bundle(tmp_path / "served")
-    parts = boot_set(STUB)
-    made.add("0.2.0", {"vmlinuz": parts.kernel, **parts.own()})
+    made.add("0.2.0", update.files(STUB_NEXT))
     with servers.httpd(made.top) as port:
         settings = f"server=http://{HOST}:{port}\npubkey={bundle.public()}\n"
         files = {
