@@ -10,6 +10,7 @@ from agent.update.updater import Updater
 REASONS = {
     "trial-not-confirmed": "it was started three times and never confirmed",
     "not-confirmed-three-times": "it was started three times in a row without a confirmation",
+    "not-healthy": "it was not well until the deadline",
     "no-kernel": "its kernel could not be loaded",
 }
 LOG_LINES = 20
@@ -57,7 +58,9 @@ def settle_old(updater: Updater, disk: Disk, values: dict[str, str], failure: di
         record.note("not activated", "the power was cut")
         updater.save("staged", error="the activation was cut short; activate again")
         return record.error
-    reason = why(values, failure, record.slot)
+    if failure.get("slot") != disk.device(record.slot):
+        failure = {}
+    reason = why(values, failure)
     record.note("rolled back", reason)
     record.refuse(record.to, reason)
     record.health_failures += 1
@@ -66,11 +69,10 @@ def settle_old(updater: Updater, disk: Disk, values: dict[str, str], failure: di
     return f"version {record.to} was given up, {record.frm} runs again: {reason}"
 
 
-def why(values: dict[str, str], failure: dict[str, str], failed: str) -> str:
+def why(values: dict[str, str], failure: dict[str, str]) -> str:
     """In words."""
     code = values.get("fallback_reason", "")
     words = REASONS.get(code, code)
-    if failure.get("reason") and failure.get("label", failed) == failed:
-        stage = failure.get("stage", "")
-        return f"{stage}: {failure['reason']}" + (f" ({words})" if words else "")
+    if failure.get("reason"):
+        return f"{failure.get('stage', '')}: {failure['reason']}" + (f" ({words})" if words else "")
     return words or "it did not start"

@@ -160,7 +160,7 @@ def sync(folder: Path) -> None:
 
 
 def switch(folder: Path, manifest: Manifest) -> None:
-    """Make the written files the slot's content; each of its steps can be cut, and this be run again."""
+    """Make the written files the slot's content; may be cut at each of its steps."""
     drop_kernel(folder)
     for name in manifest.files:
         if name != KERNEL and part(folder, name).exists():

@@ -79,6 +79,8 @@ def load(root: Path) -> State:
 
 def of(values: dict[str, object]) -> State:
     """From JSON; what is not known is left out, what is of another type raises TypeError."""
+    if not isinstance(values, dict):
+        raise TypeError(type(values).__name__)
     state = State()
     for known in fields(State):
         name = "from" if known.name == "frm" else known.name

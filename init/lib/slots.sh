@@ -79,11 +79,15 @@ reboot_when_alone() {
     reboot -f
 }
 
-# keep_reason STAGE REASON: for the update agent, on the first partition, as the data may be out of reach.
+# keep_reason STAGE REASON: for the update agent, on the first partition, as the data may be out of reach; behind an
+# empty line the end of the logs.
 keep_reason() {
     mount_esp || return 0
     read_uptime
-    printf 'slot=%s\nstage=%s\nreason=%s\nuptime=%s\n' "$booted" "$1" "$2" "$((NOW / 100))" |
+    {
+        printf 'slot=%s\nstage=%s\nreason=%s\nuptime=%s\n\n' "$booted" "$1" "$2" "$((NOW / 100))"
+        tail -q -n 10 "${ROOT:-}/run/kubesolo/boot.log" "${ROOT:-}/var/log/kubesolo.log" 2>/dev/null | tail -c 8000
+    } |
         dd of="$ESP/grub/failure.txt" conv=fsync 2>/dev/null || warn 'the reason could not be kept'
     umount "$ESP"
 }

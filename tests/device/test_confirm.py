@@ -120,8 +120,25 @@ def test_a_trial_that_is_not_ready_by_the_deadline_starts_over_and_says_why(node
     gate(node)
     assert node.called("reboot") == [""]
     assert float(node.read("proc/uptime").split()[0]) >= 600
-    assert state(node) == TRIAL, "GRUB counts, not the gate"
+    given_up = {"fallback_from": "B", "fallback_reason": "not-healthy", "fallback_seen": "0"}
+    assert state(node) == {"active_slot": "A", "boot_counter": "2", "boot_success": "1", **given_up}
     assert "the API server is not ready" in node.read(f"{ESP}/failure.txt")
+
+
+def test_a_confirmed_slot_that_is_not_ready_is_left_to_grub(node: FakeRoot) -> None:
+    environment(node, {**TRIAL, "boot_success": "1", "boot_counter": "2"})
+    not_ready(node)
+    gate(node)
+    assert node.called("reboot") == [""]
+    assert state(node) == {**TRIAL, "boot_success": "1", "boot_counter": "2"}
+
+
+def test_an_earlier_fallback_is_forgotten_when_a_trial_is_given_up(node: FakeRoot) -> None:
+    environment(node, {**TRIAL, "trial": "0.2.0", "fallback_from": "A", "fallback_reason": "no-kernel"})
+    not_ready(node)
+    gate(node)
+    found = state(node)
+    assert (found["trial"], found["fallback_from"], found["fallback_reason"]) == ("0.2.0", "B", "not-healthy")
 
 
 def test_the_deadline_is_configurable(node: FakeRoot) -> None:
@@ -148,7 +165,7 @@ def test_cluster_dns_is_not_what_a_slot_is_judged_by(node: FakeRoot) -> None:
 def test_a_data_partition_that_takes_no_writes_confirms_nothing(node: FakeRoot, tmp_path: Path) -> None:
     node.write("proc/mounts", "/dev/vda4 /mnt/data ext4 ro,noatime 0 0\n")
     gate(node)
-    assert state(node) == TRIAL
+    assert state(node)["fallback_from"] == "B"
 
 
 def test_of_a_full_environment_what_decides_is_kept(node: FakeRoot) -> None:
@@ -189,7 +206,7 @@ def test_a_committed_slot_starts_no_python(node: FakeRoot) -> None:
 def test_what_is_not_well_is_the_reason_that_is_kept(node: FakeRoot) -> None:
     node.fake("timeout", "sleep 300\nprintf 'pod coredns-1 is Pending\\nthe disk is full\\n'\nreturn 1")
     gate(node)
-    assert state(node) == TRIAL
+    assert state(node)["fallback_from"] == "B"
     assert node.called("reboot") == [""]
     assert "pod coredns-1 is Pending;the disk is full" in node.read(f"{ESP}/failure.txt")
     assert len(healthy(node)) == 2, "until the deadline"

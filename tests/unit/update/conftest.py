@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.update import kube
+from agent.update import fetch, kube
+from tests.unit.update import machine
 from tests.unit.update.apiserver import ApiServer, make_pki
+from tests.updates.bundle import Bundle
 
 NODE = "/api/v1/nodes/node-1"
 
@@ -48,3 +50,16 @@ def pods_root(node_root: Path) -> Path:
         (node_root / name).parent.mkdir(parents=True, exist_ok=True)
         (node_root / name).touch()
     return node_root
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> machine.FakeNode:
+    """A node with two slots, in folders."""
+    monkeypatch.setattr(fetch, "FIRST_PAUSE_SECONDS", 0.001)
+    return machine.make(tmp_path / "node", monkeypatch)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Bundle:
+    """Version 0.2.0, in a folder."""
+    return Bundle(tmp_path / "served").add("0.2.0", machine.NEW)
