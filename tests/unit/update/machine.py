@@ -87,6 +87,10 @@ def make(root: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNode:
     (keys / "release.pub").write_text(f"# tests\n{bundle.public()}\n")
     for name in SLOTS.values():
         fill(node.slot(name), "0.1.0", OLD)
+    for device in SLOTS:
+        size = root / "sys/class/block" / device / "size"
+        size.parent.mkdir(parents=True)
+        size.write_text("1048576\n")
     (node.esp / "grub").mkdir(parents=True)
     grubenv.create(node.esp / boot.GRUBENV, GOOD)
 
@@ -101,6 +105,5 @@ def make(root: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNode:
     monkeypatch.setattr(slot, "mounted", mounted)
     monkeypatch.setattr(slot, "prepare", lambda *_: None)
     monkeypatch.setattr(slot, "find_disk", lambda _: node.disk)
-    monkeypatch.setattr(slot, "room", lambda *_: None)
     monkeypatch.setattr(boot, "environment", environment)
     return node
