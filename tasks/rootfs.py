@@ -75,12 +75,17 @@ def is_driver(path: str) -> bool:
     return fnmatch.fnmatchcase(path, DRIVERS)
 
 
-def build_root(userland: Path, modules: Path, bcj: str, b: Build) -> None:
+def root_content(userland: Path, modules: Path) -> Tree:
     """Programs, and the kernel modules that are no drivers of hardware."""
     content = skeleton()
     content.add_tar(userland)
     content.add_tree(of_tar(modules).only(lambda path: not is_driver(path)))
-    write_layer("root", content, bcj, b)
+    return content
+
+
+def build_root(userland: Path, modules: Path, bcj: str, b: Build) -> None:
+    """The root layer."""
+    write_layer("root", root_content(userland, modules), bcj, b)
 
 
 def build_drivers(modules: Path, bcj: str, b: Build) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.lib.bench import boots, parts, report
 from tasks.lib.engine.command import Command, option
+from tasks.lib.engine.main import build
 from tasks.lib.errors import BuildError
 from tasks.lib.release.product import choose, named
 
@@ -17,10 +18,11 @@ class Plugin(Command):
     doc_purpose = "measure sizes, boots and builds, and write docs/benchmarks.md"
     doc_usage = f"[{'|'.join(parts.NAMES)} ...]"
     doc_description = """\
-Measures the size of the ISO (sizes), boots in QEMU (boot), what durable writes cost the database (writes),
-builds (build) and builds with empty compile caches (cold), or only what is named, and puts the tables into
-docs/benchmarks.md and the raw results into output/bench/. Boots take a minute or two each, cold builds half
-an hour; builds work in a clone of what is committed. Run nothing else meanwhile.
+Measures the size of the ISO (sizes), boots in QEMU (boot), what an update fetches (update), what durable
+writes cost the database (writes), builds (build) and builds with empty compile caches (cold), or only what is
+named. Puts the tables into docs/benchmarks.md (update: docs/update-flow.md) and the raw results into
+output/bench/. Boots take a minute or two each, cold builds half an hour; builds work in a clone of what is
+committed. Run nothing else meanwhile.
 """
     cmd_options = (
         option("repeat", 1, "how often each boot is measured; the median is shown"),
@@ -34,7 +36,7 @@ an hour; builds work in a clone of what is committed. Run nothing else meanwhile
 
         Raises BuildError for an unknown part, and when a measurement fails.
         """
-        from dodo import PRODUCTS
+        from dodo import NEXT, PRODUCTS, TARGET
 
         if unknown := set(pos_args) - set(parts.NAMES):
             what = f"bench: unknown: {', '.join(sorted(unknown))}"
@@ -48,6 +50,9 @@ an hour; builds work in a clone of what is committed. Run nothing else meanwhile
         for part in wanted:
             if part == "sizes":
                 parts.bench_sizes(iso)
+            elif part == "update":
+                build("initramfs", "initramfs-next")
+                parts.bench_updates(TARGET, NEXT)
             elif part == "boot":
                 parts.bench_boots(media, setups, opt_values["repeat"], kvm=opt_values["kvm"])
             else:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.bench import boots, builds, cold, report, sizes, writes
+from tasks import kernel, update, userland
+from tasks.lib.bench import boots, builds, cold, report, sizes, updates, writes
 from tasks.lib.bench.host import describe_host
+from tasks.lib.target import Target
 from tasks.lib.vm.accel import EMULATION, acceleration
 from tasks.lib.vm.media import boot_files
 from tasks.payload import KUBESOLO, MODULE
@@ -70,6 +72,23 @@ def bench_cold() -> None:
     report.publish("cold", f"On {host}.\n\n{cold.describe_cold(found)}")
 
 
+def bench_updates(old: Target, new: Target) -> None:
+    """What an update fetches: of a change in overlay/ or init/, and of one package besides."""
+    host, before, later = describe_host(), update.files(old), update.files(new)
+    with tempfile.TemporaryDirectory(dir=report.RESULTS) as name:
+        folder = Path(name)
+        tars = (userland.archive(old), kernel.modules(old))
+        root = updates.other_root(*tars, old.arch.bcj, old.epoch, folder)
+        found = {
+            "init": updates.measure(before, later, folder / "init"),
+            "one package": updates.measure(before, {**later, root.name: root}, folder / "package"),
+        }
+    raw = {kind: {way: vars(cost) for way, cost in costs.items()} for kind, costs in found.items()}
+    report.store("update", {"host": vars(host), "updates": raw})
+    total = sum(path.stat().st_size for path in later.values())
+    report.publish("update", updates.describe(found, total), updates.DOCUMENT)
+
+
 # What needs no product.
 OTHERS: dict[str, Callable[[], Any]] = {"writes": bench_writes, "build": bench_builds, "cold": bench_cold}
-NAMES = ("sizes", "boot", *OTHERS)
+NAMES = ("sizes", "boot", "update", *OTHERS)

@@ -46,8 +46,9 @@ def replace_section(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}{content.strip()}\n{match[2]}", text)
 
 
-def publish(name: str, content: str) -> None:
-    """Put a section into the document, at once or not at all."""
-    scratch = DOCUMENT.with_suffix(f".{os.getpid()}")
-    scratch.write_text(replace_section(DOCUMENT.read_text(), name, content))
-    scratch.rename(DOCUMENT)
+def publish(name: str, content: str, document: Path | None = None) -> None:
+    """Put a section into a document, by default the benchmarks', at once or not at all."""
+    document = document or DOCUMENT
+    scratch = document.with_suffix(f".{os.getpid()}")
+    scratch.write_text(replace_section(document.read_text(), name, content))
+    scratch.rename(document)
