@@ -1,7 +1,8 @@
 """The pipeline at a glance: what is built, and the task modules in the order in which data flows.
 
-versions.lock -> sources -> {kernel, payload, userland} -> rootfs -> initramfs -> {iso, disk-image}. Each task
-is made in the module of its noun, as a function of a target; `./doit list` and `./doit graph` show them.
+versions.lock -> sources -> {kernel, payload, userland} -> rootfs -> initramfs -> {iso, disk-image,
+update-bundle}. Each task is made in the module of its noun, as a function of a target; `./doit list` and
+`./doit graph` show them.
 """
 
 from collections.abc import Iterator
@@ -34,16 +35,16 @@ TARGET = from_config(CONFIG)
 # The same with a payload that starts in no time, for tests of the boot logic.
 STUB = TARGET.variant("stub", payload="stub")
 TARGETS = (TARGET, STUB)
-# What nodes of these are updated to in tests.
+# What nodes of these are updated to in tests; there are no media of them.
 NEXT = TARGET.variant("next", version="0.2.0")
 STUB_NEXT = STUB.variant("stub-next", version="0.2.0")
 UPDATES = (NEXT, STUB_NEXT)
 PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in TARGETS)
 FLOW = (
     kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
-    python.tasks, ssh.tasks, rootfs.tasks, initramfs.tasks, parts.tasks, diskboot.tasks, iso.tasks,
-    diskimage.tasks, update.tasks,
+    python.tasks, ssh.tasks, rootfs.tasks, initramfs.tasks, update.tasks,
 )  # fmt: skip
+MEDIA = (parts.tasks, diskboot.tasks, iso.tasks, diskimage.tasks)
 
 DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}
 
@@ -54,8 +55,13 @@ def task_sources() -> Iterator[dict[str, object]]:
 
 
 def task_flow() -> Iterator[dict[str, object]]:
-    """From the kernel to the media."""
+    """From the kernel to the update bundle."""
     return each((*TARGETS, *UPDATES), FLOW)
+
+
+def task_media() -> Iterator[dict[str, object]]:
+    """What nodes are started from."""
+    return each(TARGETS, MEDIA)
 
 
 def task_checksums() -> Iterator[dict[str, object]]:

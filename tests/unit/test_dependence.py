@@ -107,14 +107,14 @@ UNDATED = {
 }  # nothing of theirs has a date
 OF_FLAVOUR = {
     *("kernel", "kernel-audit", "modules", "rootfs", "rootfs-drivers", "initramfs-drivers"),
-    *of("initramfs", "iso", "disk-image", "sbom", "update-bundle"),
+    *of("initramfs", "update-bundle"),
+    *of("iso", "disk-image", "sbom", others=("stub",)),
 }
 # With the stub as the product's payload, what the tests' stubs are made of is that of the other targets.
 OF_PAYLOAD = {
-    *("image-coredns", "image-pause"),
+    *("image-coredns", "image-pause", "iso", "disk-image", "sbom"),
     *of("payload", "parts-payload", "rootfs-payload", "rootfs-containers", others=("stub",)),
-    *of("iso", "disk-image", others=("next",)),
-    *of("initramfs", "sbom", "update-bundle", others=("next", "stub-next")),
+    *of("initramfs", "update-bundle", others=("next", "stub-next")),
 }
 # Those that have the next version in tests keep it.
 OF_VERSION = {
@@ -182,13 +182,13 @@ def test_lock_that_does_not_agree(sources: Sources) -> None:
 
 USERS_OF_TOOLS = {
     "binutils": {"modules"},
-    "boot": {"efi-image", *of("diskboot", others=("next",)), *of("iso")},
-    "parted": {"agent", "python", *of("disk-image")},
+    "boot": {"diskboot", "efi-image", "iso", "iso-stub"},
+    "parted": {"agent", "disk-image", "disk-image-stub", "python"},
     "qemu": {"disk-qcow2"},
     "tools": {
-        *("disk-zst", "efi-image", "initramfs-drivers", "modules", "ssh"),
-        *of("diskboot", others=("next",)),
-        *of("disk-image", "initramfs"),
+        *("diskboot", "disk-image", "disk-image-stub", "disk-zst"),
+        *("efi-image", "initramfs-drivers", "modules", "ssh"),
+        *of("initramfs"),
     },
     "zchunk": of("update-bundle"),
 }
