@@ -19,8 +19,8 @@ PARTS = (
     "requirements.lock",
 )
 ELSEWHERE = (
-    *("bench", "dev_vm", "docs", "doctor", "inject_ssh", "kubeconfig", "lock", "test", "test_all", "usb"),
-    "validate",
+    *("bench", "dev_vm", "docs", "doctor", "inject_ssh", "keygen", "kubeconfig", "lock", "sign", "test"),
+    *("test_all", "usb", "validate"),
 )
 HEAD = """\
 import os, sys, time
