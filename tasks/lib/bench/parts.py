@@ -75,6 +75,7 @@ def bench_cold() -> None:
 def bench_updates(old: Target, new: Target) -> None:
     """What an update fetches: of a change in overlay/ or init/, and of one package besides."""
     host, before, later = describe_host(), update.files(old), update.files(new)
+    report.RESULTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=report.RESULTS) as name:
         folder = Path(name)
         tars = (userland.archive(old), kernel.modules(old))
