@@ -74,6 +74,13 @@ def stub_disk() -> Path:
 
 
 @pytest.fixture(scope="session")
+def disk_image() -> Path:
+    """The disk image itself; tests work on copies."""
+    made = named(PRODUCTS, "disk-image")
+    return product(made.path, made.task)
+
+
+@pytest.fixture(scope="session")
 def stub_initramfs(stub_files: BootFiles) -> bytes:
     """What its kernel starts from."""
     return stub_files.initrd.read_bytes()

@@ -275,7 +275,7 @@ def with_chunks(served: Bundle, version: str, files: dict[str, bytes]) -> None:
 
 @pytest.fixture
 def ranged(node: FakeNode, tmp_path: Path) -> Iterator[tuple[Bundle, Conf]]:
-    """A real server with ranges, whose bundles have chunks: the node's own version, and one that is changed."""
+    """A real server with ranges, whose bundles have chunks; the node has one of its versions."""
     from tests.updates import servers
 
     made = Bundle(tmp_path / "ranged")
