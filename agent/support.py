@@ -49,6 +49,8 @@ SECRET_KEYS = re.compile(
     rb"(?im)^(?P<key>[ \t\"'{]*[\w.-]*(?:edge-?(?:id|key)|token|password|secret)[\"']?\s*[:=]\s*)"
     rb"(?P<value>[^\s,}]+)"
 )
+# Name and password in an address, such as that of a proxy.
+USER_INFO = re.compile(rb"(?<=://)[^/\s@'\"]+(?=@)")
 SECRET_PARAMETERS = re.compile(rb"(?i)(?P<key>(?:edge-(?:id|key))=)(?P<value>\S+)")
 
 
@@ -131,6 +133,7 @@ def without(content: bytes, hidden: Iterable[bytes]) -> bytes:
     for value in hidden:
         content = content.replace(value, REMOVED)
     content = SECRET_KEYS.sub(rb"\g<key>" + REMOVED, content)
+    content = USER_INFO.sub(REMOVED, content)
     return SECRET_PARAMETERS.sub(rb"\g<key>" + REMOVED, content)
 
 

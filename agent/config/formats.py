@@ -34,6 +34,8 @@ SAN = rf"(?:\*\.)?{LABEL}(?:\.{LABEL})*|{IPV6}"
 SHA256 = "[0-9A-Fa-f]{64}"
 PATH = r"""/[^"'\x00-\x1f]*"""
 TOKEN = "[!-~]{16,128}"
+TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+WINDOW = f"{TIME}-{TIME}"
 LOOPBACK = "is a loopback address"
 
 
@@ -225,3 +227,35 @@ def path_below(*folders: str) -> Callable[[str, Warn], str]:
         return path
 
     return check
+
+
+def kept_file(text: str, warn: Warn) -> str:
+    """A file that is still there after a boot."""
+    return path_below("/etc/kubesolo", "/mnt/data", "/usr")(text, warn)
+
+
+def public_key(text: str, warn: Warn) -> str:
+    """A key in small letters, or a file that has keys."""
+    return kept_file(text, warn) if text.startswith("/") else text.lower()
+
+
+def web_address(text: str, warn: Warn) -> str:
+    """An http or https address with a host, and a port that can be."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host:
+        raise ValueError("has no host, or a port that cannot be")
+    return text
+
+
+def window(text: str, warn: Warn) -> str:
+    """A part of the day, which has an end."""
+    begin, _, end = text.partition("-")
+    if begin == end:
+        raise ValueError("begins when it ends; leave the key away to allow any time")
+    return text

@@ -8,6 +8,7 @@ from agent.config.kinds import Boolean, ListOf, Text
 from agent.config.networkkeys import NETWORK
 from agent.config.payload import STATE
 from agent.config.records import Key, Record
+from agent.config.updatekeys import METRICS, UPDATE
 
 HEADER = "#cloud-config"
 IMAGES = "/mnt/data/images"
@@ -248,6 +249,8 @@ ROOT = Record(
     Key("airgap", AIRGAP, "Container images without a network."),
     Key("extensions", ListOf(EXTENSION, 32), "Images with programs, merged read-only into `/usr/local`."),
     Key("kubeconfig", KUBECONFIG, "Hand-over of the admin kubeconfig, which is off unless it is asked for."),
+    Key("update", UPDATE, "Updates of the system; `/etc/kubesolo/update.conf` on the node goes before it."),
+    Key("metrics", METRICS, "What the node tells of itself."),
     foreign=FOREIGN,
 )
 # A file meta-data of NoCloud; clouds add keys of their own, so nothing in it is refused.

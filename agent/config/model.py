@@ -12,7 +12,11 @@ from agent.config.problems import ERROR, Problems, join
 
 SECTIONS = (
     "hostname", "network", "kubesolo", "portainer", "ssh", "ntp", "airgap", "extensions", "kubeconfig",
+    "update", "metrics",
 )  # fmt: skip
+YES_NO = {True: "yes", False: "no"}
+# Seconds.
+SHORTEST_TRIAL = 60
 # Top-level keys that are part of a section of another name.
 ALIASES = {"ssh_authorized_keys": "ssh"}
 
@@ -36,6 +40,8 @@ class Config:
         self.images: dict[str, str] | None = None
         self.extensions: list[tuple[str, str]] = []
         self.token: str | None = None
+        self.update: dict[str, str] = {}
+        self.metrics: dict[str, str] = {}
 
     @property
     def applied(self) -> list[str]:
@@ -57,6 +63,7 @@ def build(root: Fields, problems: Problems, network_problems: Problems | None = 
     read_payload(config, root, problems)
     read_access(config, root, problems)
     read_services(config, root, problems)
+    read_updates(config, root, problems)
     check_ranges(config, root, problems)
     found = [*problems.found, *(network_problems.found if network_problems else ())]
     config.broken = {section_of(problem.key) for problem in found if problem.severity == ERROR}
@@ -127,6 +134,19 @@ def read_services(config: Config, root: Fields, problems: Problems) -> None:
         if extension.text("file") and any(path == other for _, other in config.extensions):
             problems.error(*extension.where("file"), "is there twice; keep one")
         config.extensions.append((extension.text("sha256"), path))
+
+
+def read_updates(config: Config, root: Fields, problems: Problems) -> None:
+    """Sections update and metrics, as the lines of update.conf."""
+    update = root.fields("update")
+    for name, value in update.values.items():
+        config.update[name] = YES_NO[value] if isinstance(value, bool) else str(value)
+    if 0 < (update.number("auto-rollback-after") or 0) < SHORTEST_TRIAL:
+        what = f"a node does not become Ready within so few seconds; allowed: 0, or {SHORTEST_TRIAL} and more"
+        problems.error(*update.where("auto-rollback-after"), what)
+    enabled = root.fields("metrics").flag("enabled")
+    if enabled is not None:
+        config.metrics["metrics"] = YES_NO[enabled]
 
 
 def check_ranges(config: Config, root: Fields, problems: Problems) -> None:

@@ -15,6 +15,7 @@
     airgap              AIRGAP_IMPORT_IMAGES (true, false), AIRGAP_IMAGES_DIR
     extensions          lines of SHA-256 and path
     kubeconfig-token    hand-over is on when the file is there; an empty one: the node makes a token itself
+    update.conf         settings of updates, lines key=value, as in /etc/kubesolo/update.conf
     problems            messages for people, one a line
     report.json         the same for programs, with the sources and the state of each section
 
@@ -46,7 +47,9 @@ FILES: dict[str, tuple[str, ...]] = {
     "airgap": ("airgap",),
     "extensions": ("extensions",),
     "kubeconfig-token": ("kubeconfig",),
+    "update.conf": ("update", "metrics"),
 }
+SECRETS = ("payload.env", "kubeconfig-token", "update.conf")
 
 
 def render(config: Config) -> dict[str, File]:
@@ -59,6 +62,8 @@ def render(config: Config) -> dict[str, File]:
         "ntp": config.servers,
         "airgap": [f"{name}={value}" for name, value in config.images.items()] if config.images else None,
         "extensions": [f"{digest} {path}" for digest, path in config.extensions] or None,
+        "update.conf": [f"{name}={value}" for name, value in {**config.update, **config.metrics}.items()]
+        or None,
         "kubeconfig-token": None if config.token is None else [config.token] if config.token else [],
     }
     lines.update(zip(NETWORKS, map(network_lines, config.cards or ()), strict=False))
@@ -86,7 +91,7 @@ def edge(config: Config) -> dict[str, str]:
 
 def mode_of(name: str) -> int:
     """Who may read a file: what holds a secret, root alone."""
-    return SECRET if name in ("payload.env", "kubeconfig-token") else OPEN
+    return SECRET if name in SECRETS else OPEN
 
 
 def network_lines(card: Card) -> list[str]:

@@ -22,6 +22,8 @@ ATTRIBUTES = {
     "airgap": ("images",),
     "extensions": ("extensions",),
     "kubeconfig": ("token",),
+    "update": ("update",),
+    "metrics": ("metrics",),
 }
 
 

@@ -26,6 +26,7 @@ MADE = {
     "portainer-edge": ["flags", "hostname", "network.sh", "payload.env"],
     "ssh": ["authorized_keys", "hostname", "kubeconfig-token", "network.sh"],
     "static-ip": ["hostname", "network.sh", "ntp"],
+    "updates": ["hostname", "network.sh", "update.conf"],
     "two-cards": ["flags", "hostname", "network-2.sh", "network.sh"],
     "vlan": ["hostname", "network.sh"],
 }

@@ -219,6 +219,28 @@ def test_access() -> None:
     assert files("kubeconfig: {enabled: false, token: secret-secret-secret}\n") == {}
 
 
+def test_updates() -> None:
+    key = "AB" * 32
+    made = files(
+        "update: {server: 'https://u.example.com/os', channel: edge, maintenance-window: 22:00-04:30,\n"
+        f"  pubkey: {key}, auto-rollback-after: 900, proxy: 'http://a:b@proxy:3128', reboot: false}}\n"
+        "metrics: {enabled: true}\n"
+    )
+    assert settings(made.pop("update.conf")) == {
+        "server": "https://u.example.com/os",
+        "channel": "edge",
+        "maintenance-window": "22:00-04:30",
+        "pubkey": key.lower(),
+        "auto-rollback-after": "900",
+        "proxy": "http://a:b@proxy:3128",
+        "reboot": "no",
+        "metrics": "yes",
+    }
+    assert made == {}
+    assert files("metrics: {enabled: false}\n") == {"update.conf": "metrics=no\n"}
+    assert files("update: {}\nmetrics: {}\n") == {}
+
+
 def test_services() -> None:
     digest = "AB" * 32
     made = files(
