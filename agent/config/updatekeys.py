@@ -38,7 +38,7 @@ UPDATE = Record(
     Key(
         "maintenance-window",
         Text("two times of the day in UTC, such as 22:00-04:30", formats.WINDOW, formats.window, 11),
-        "When an update may be put in. One that ends before it begins goes on over midnight. Without it, always.",
+        "When an update may be put in. One that ends before it begins goes over midnight. Default: any time.",
         example='"22:00-04:30"',
     ),
     Key(

@@ -88,9 +88,12 @@ def test_a_node_that_has_just_started_has_no_more_than_it_knows(root: FakeRoot) 
 
 
 def test_the_channel_is_the_operator_s(node: FakeRoot) -> None:
+    node.write("run/kubesolo/medium", "disk vda3\n")
     node.write("run/kubesolo/cloud-init/update.conf", "channel=edge\n")
+    service(node)
     assert any('channel="edge"' in key for key in printed(node))
     node.write("etc/kubesolo/update.conf", 'channel = be"ta\n')
+    service(node)
     assert any('channel="beta"' in key for key in printed(node))
 
 

@@ -1,9 +1,9 @@
 # Settings of updates that scripts need; all of them are the updater's (agent/update). What an operator has written
 # into /etc/kubesolo/update.conf goes before what the configuration file says. Lines "key = value", sourced never.
 
-# Sets AUTO_ROLLBACK_AFTER (seconds; 0: no deadline), PROBE_URL, CA and METRICS (yes, no; empty: as the medium has it).
+# Sets AUTO_ROLLBACK_AFTER (seconds; 0: no deadline), PROBE_URL, CA, CHANNEL and METRICS (yes, no; empty: as the medium has it).
 read_update_conf() {
-    AUTO_ROLLBACK_AFTER=600 PROBE_URL='' CA='' METRICS=
+    AUTO_ROLLBACK_AFTER=600 PROBE_URL='' CA='' CHANNEL=stable METRICS=
     for update_conf in "$STATE/cloud-init/update.conf" "${ROOT:-}/etc/kubesolo/update.conf"; do
         [ -r "$update_conf" ] || continue
         while IFS='= ' read -r key value || [ -n "$key" ]; do
@@ -17,6 +17,7 @@ take_update_setting() {
     auto-rollback-after/ | auto-rollback-after/*[!0-9]*) warn "$update_conf: $key: not a number of seconds" ;;
     auto-rollback-after/*) AUTO_ROLLBACK_AFTER=$value ;;
     probe-url/*) PROBE_URL=$value ;;
+    channel/?*) CHANNEL=$value ;;
     ca/*) CA=$value ;;
     metrics/yes | metrics/no) METRICS=$value ;;
     metrics/*) warn "$update_conf: $key: neither yes nor no" ;;
