@@ -44,6 +44,7 @@ def root(tmp_path: Path) -> Path:
         "etc/kubesolo/cloud-init.yaml": f"portainer:\n  edge-key: other-{SECRET}\n"
         f"kubeconfig: {{token: {TOKEN}}}\n",
         "etc/kubesolo/extra-flags": "--portainer-edge-key=on-a-flag\n",
+        "etc/kubesolo/update.conf": "proxy=http://me:of-a-proxy@proxy:3128\n",
         "var/log/kubesolo.log": "x" * 5_000_000 + "end\n",
         "mnt/data/file": "",
     }
@@ -110,6 +111,7 @@ def test_the_archive_for_support_has_no_secret(root: Path, tmp_path: Path) -> No
     assert SECRET.encode() not in everything
     assert TOKEN.encode() not in everything
     assert b"on-a-flag" not in everything
+    assert found["support/etc/kubesolo/update.conf"] == b"proxy=http://[removed]@proxy:3128\n"
     assert b"edge-key: [removed]" in found["support/etc/kubesolo/cloud-init.yaml"]
     assert "support/run/kubesolo/cloud-init/payload.env" not in found
     assert found["support/var/log/kubesolo.log"].endswith(b"end\n")

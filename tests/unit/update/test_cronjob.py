@@ -68,3 +68,12 @@ def test_the_command_starts_the_updater_of_the_node(
     slept, started = (tmp_path / "calls").read_text().splitlines()
     assert 0 <= int(slept.split()[1]) < 1800
     assert started == "nsenter -t 1 -m -u -i -n -p -- /usr/bin/kubesolo-update apply --activate"
+
+
+def test_the_job_for_now_is_the_same_without_waiting(pod: dict[str, Any]) -> None:
+    now = yaml.safe_load(PUBLISHED.with_name("update-now.yaml").read_text())
+    other = now["spec"]["template"]["spec"]
+    waiting = pod["containers"][0]["command"][3].splitlines(keepends=True)
+    assert "sleep" in waiting[0]
+    pod["containers"][0]["command"][3] = "".join(waiting[1:])
+    assert other == pod
