@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WELL, NOT_WELL, WRONG_USAGE = 0, 1, 2
 STEADY = 30.0
-PAUSE = 3.0
+PAUSE = 5.0
 PROBE_TIMEOUT = 10.0
 PROBE_BYTES = 1024
 CONTAINERD = "run/containerd/containerd.sock"
@@ -36,11 +36,14 @@ FRAME_HEADER = 9
 SETTINGS = 4
 
 
-def check(root: Path, conf: Mapping[str, str]) -> list[str]:
-    """What is wrong now; nothing: the node is well. Of the settings, `probe-url` and `ca` are looked at."""
+def check(root: Path, conf: Mapping[str, str], steady: float = STEADY) -> list[str]:
+    """What is wrong now; nothing: the node is well. Of the settings, `probe-url` and `ca` are looked at.
+
+    A pod counts once it has been Ready for `steady` seconds.
+    """
     failures = [disk(root)]
     if kube.runs_pods(root):
-        failures += [containerd(root), *cluster(root)]
+        failures += [containerd(root), *cluster(root, steady)]
     if url := conf.get("probe-url"):
         failures.append(probe(url, conf.get("ca", "")))
     return [failure for failure in failures if failure]
@@ -57,22 +60,22 @@ def wait(
 
     `deadline` is in seconds since the machine was started, 0 for none. What the API tells of pods after a
     boot is that of the boot before until kubelet has looked: its lease, renewed every ten seconds, has to
-    change first. Pods that the updater has kept from starting may start.
+    change meanwhile. Pods that the updater has kept from starting may start.
     """
     now = now or uptime
-    kubelet = Kubelet(root)
     since: float | None = None
     while True:
         drain.undo(root)
-        failures = check(root, conf)
-        if not failures and not kubelet.lives():
-            failures = ["kubelet has not renewed its lease yet"]
+        # As all of it is watched for so long, the pods' age is.
+        failures = check(root, conf, 0)
         if failures:
             since = None
         elif since is None:
-            since = now()
+            since, kubelet = now(), Kubelet(root)
         elif now() - since >= STEADY:
-            return []
+            if kubelet.lives():
+                return []
+            failures = ["kubelet has not renewed its lease"]
         if deadline and now() >= deadline:
             return failures or [f"well, but not for {STEADY:.0f} s yet"]
         sleep(PAUSE)
@@ -90,9 +93,8 @@ class Kubelet:
         """Whether it has; always where there is no lease to look at."""
         if self.known:
             current = self.renewed_at()
-            self.known = current is not None and current in ("", self.seen or current)
-            self.seen = self.seen or current
-        return not self.known
+            return current is None or current not in ("", self.seen)
+        return True
 
     def renewed_at(self) -> str | None:
         """The time in the lease, as a text to be compared; "" without an answer, None without a lease."""
@@ -140,7 +142,7 @@ def containerd(root: Path) -> str:
     return "" if header[3:4] == bytes((SETTINGS,)) else "containerd does not answer as one"
 
 
-def cluster(root: Path) -> list[str]:
+def cluster(root: Path, steady: float) -> list[str]:
     """API server, node and the pods of kube-system."""
     try:
         client = kube.connect(root)
@@ -149,7 +151,8 @@ def cluster(root: Path) -> list[str]:
         except kube.KubeError as error:
             return [f"the API server is not ready: {error}"]
         node = client.get(kube.node_path(root))
-        return [node_trouble(node), *pod_troubles(client.get(PODS).get("items") or [], time.time())]
+        pods = client.get(PODS).get("items") or []
+        return [node_trouble(node), *pod_troubles(pods, time.time(), steady)]
     except kube.KubeError as error:
         return [str(error)]
 
@@ -162,8 +165,8 @@ def node_trouble(node: Mapping[str, Any]) -> str:
     return f"the node is not Ready: {ready.get('message') or 'nothing is known of it'}"
 
 
-def pod_troubles(pods: Sequence[Mapping[str, Any]], now: float) -> list[str]:
-    """The pods that have not been Ready for STEADY seconds.
+def pod_troubles(pods: Sequence[Mapping[str, Any]], now: float, steady: float) -> list[str]:
+    """The pods that have not been Ready for `steady` seconds.
 
     Those that end, or are a job's, are nobody's trouble. A time in the future is that of a clock
     which has been set since; it says nothing.
@@ -179,7 +182,7 @@ def pod_troubles(pods: Sequence[Mapping[str, Any]], now: float) -> list[str]:
             troubles.append(f"pod {name} is {phase}{waiting(pod)}")
         elif ready.get("status") != "True":
             troubles.append(f"pod {name} is not Ready{waiting(pod)}")
-        elif 0 <= (seconds := now - seconds_of(str(ready.get("lastTransitionTime")), now)) < STEADY:
+        elif 0 <= (seconds := now - seconds_of(str(ready.get("lastTransitionTime")), now)) < steady:
             troubles.append(f"pod {name} has been Ready for {seconds:.0f} s only")
     return troubles
 

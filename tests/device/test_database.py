@@ -192,6 +192,13 @@ def test_a_cluster_that_began_anew_does_not_become_the_old_one(node: FakeRoot) -
     assert node.read(f"{DB}/state.db") == "new\n"
 
 
+def test_memory_remembers_no_version(node: FakeRoot) -> None:
+    node.write("run/kubesolo/data", "memory\n")
+    booted(node, "0.2.0")
+    assert last(node) == "0.1.0"
+    assert not (node.path / "steps").exists()
+
+
 def test_a_first_boot_has_nothing_to_keep(node: FakeRoot) -> None:
     shutil.rmtree(node.path / DB)
     (node.path / "mnt/data/kubesolo/.version").unlink()

@@ -231,6 +231,7 @@ SHOWN = {
     "portainer-edge": ("kiosk-17", "10.0.2.15/24", ""),
     "ssh": ("lab-node", "10.0.2.15/24", "SSH: keys of the configuration may log in"),
     "static-ip": ("edge-node-02", "192.168.1.100/24", ""),
+    "updates": ("shop-042", "10.0.2.15/24", ""),
     "two-cards": ("cell-gateway", "172.16.40.1/24", "172.16.40.1"),
     "vlan": ("gateway-03", "10.110.0.5/24", ""),
 }

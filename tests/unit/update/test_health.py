@@ -175,6 +175,14 @@ def test_well_has_to_last(well: Path) -> None:
     assert health.STEADY <= clock.time < health.STEADY + 10
 
 
+def test_what_is_watched_for_so_long_needs_no_age(well: Path, api: ApiServer) -> None:
+    """A trial is not held up twice: by its pods' age and by the time that it is looked at."""
+    api.objects[health.PODS] = {"items": [pod("a", since=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))]}
+    clock = Clock()
+    assert health.wait(well, {}, 600, clock.now, clock.sleep) == []
+    assert clock.time < health.STEADY + 10
+
+
 def test_at_the_deadline_the_failures_are_returned(well: Path, api: ApiServer) -> None:
     node_not_ready(api)
     clock = Clock()
@@ -191,7 +199,7 @@ def test_what_was_true_before_the_boot_does_not_count(well: Path, api: ApiServer
     """A dead kubelet leaves a node and pods that look well."""
     api.answers["GET", LEASE] = (200, {"spec": {"renewTime": "before"}})
     clock = Clock()
-    assert health.wait(well, {}, 60, clock.now, clock.sleep) == ["kubelet has not renewed its lease yet"]
+    assert health.wait(well, {}, 60, clock.now, clock.sleep) == ["kubelet has not renewed its lease"]
 
 
 def test_a_cluster_without_leases_is_not_held_up(well: Path, api: ApiServer) -> None:

@@ -16,8 +16,11 @@ SNAPSHOTS=$DATA/update/snapshots
 SPARE=8192
 . "$SHARE/versions.sh"
 
-# Before the payload starts. The same version again costs two reads. Without slots nobody goes back, and nobody confirms.
+# Before the payload starts. The same version again costs three reads. Without slots nobody goes back, and nobody confirms.
 keep_database() {
+    kind=memory
+    read -r kind _ 2>/dev/null <"$STATE/data" || :
+    [ "$kind" != memory ] || return 0
     read_versions
     [ ! -e "$SNAPSHOTS/restoring" ] || go_on_restoring || return 1
     [ "$LAST" != "$VERSION" ] || return 0
