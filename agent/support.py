@@ -31,7 +31,8 @@ FILES = (
     "run/kubesolo/payload.ended", "run/kubesolo/medium", "run/kubesolo/data", "run/kubesolo/address",
     "run/kubesolo/lease", "run/kubesolo/etc/resolv.conf", "run/kubesolo/cloud-init/report.json",
     "run/kubesolo/cloud-init/problems", "etc/kubesolo/cloud-init.yaml", "etc/kubesolo/extra-flags",
-    "etc/kubesolo/update.conf", "mnt/data/network/interfaces.sh",
+    "etc/kubesolo/update.conf", "mnt/data/network/interfaces.sh", "mnt/data/update/state.json",
+    "run/kubesolo/bootenv", "run/kubesolo/update.prom", "mnt/data/kubesolo/.version",
 )  # fmt: skip
 PATTERNS = ("run/kubesolo/*.log", "run/kubesolo/problems/*", "var/log/kubesolo.log*")
 COMMANDS = {
