@@ -163,8 +163,11 @@ obey_reset() {
     what=
     read -r what 2>/dev/null <"$DATA/.reset" || return 0
     case $what in
-    cluster) set -- kubesolo containerd kubelet cni log etc-kubesolo/hostname etc-kubesolo/hostname.made etc-kubesolo/machine-id ;;
-    all) set -- kubesolo containerd kubelet cni log etc-kubesolo usr-local network images extensions time resolv.conf ;;
+    cluster)
+        set -- kubesolo containerd kubelet cni log etc-kubesolo/hostname etc-kubesolo/hostname.made etc-kubesolo/machine-id \
+            update/snapshots update/cordoned
+        ;;
+    all) set -- kubesolo containerd kubelet cni log etc-kubesolo usr-local network images extensions time resolv.conf update ;;
     *)
         warn "$DATA/.reset says '$what', which is neither cluster nor all: ignored"
         return 0

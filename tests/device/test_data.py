@@ -324,3 +324,19 @@ def test_data_of_a_slot_lies_on_its_disk(root: FakeRoot, data_disk: Path) -> Non
         place(root, name, f"pci0000:00/block/sda/{name}")
     result = run(root)
     assert any("/dev/sda4 /mnt/data" in mount for mount in root.called("mount")), result.stderr
+
+
+@pytest.mark.parametrize(("what", "stays"), [("cluster", True), ("all", False)])
+def test_a_reset_takes_the_snapshots_of_the_old_cluster_with_it(
+    root: FakeRoot, what: str, stays: bool
+) -> None:
+    """Put back later, one would bring the old cluster into the new one."""
+    root.write("run/kubesolo/settings", "KUBESOLO_NOPERSIST=1\n")
+    root.write("mnt/data/.reset", f"{what}\n")
+    root.write("mnt/data/kubesolo/db/state.db", "")
+    root.write("mnt/data/update/snapshots/0.1.0/db/state.db", "")
+    root.write("mnt/data/update/state.json", "{}")
+    assert root.stage("20-persistent-mount").returncode == 0
+    assert not (root.path / "mnt/data/kubesolo/db").exists()
+    assert not (root.path / "mnt/data/update/snapshots").exists()
+    assert (root.path / "mnt/data/update/state.json").exists() is stays

@@ -137,7 +137,7 @@ go_on_restoring() {
     if [ -d "$SNAPSHOTS/$old/db" ]; then
         [ ! -e "$CLUSTER/db" ] || mv -T "$CLUSTER/db" "$CLUSTER/db.$newer" || return 1
         sync "$CLUSTER"
-        mv -T "$SNAPSHOTS/$old/db" "$CLUSTER/db" || return 1
+        mv -T "$SNAPSHOTS/$old/db" "$CLUSTER/db" || { mv -T "$CLUSTER/db.$newer" "$CLUSTER/db"; return 1; }
         sync "$CLUSTER" && sync "$SNAPSHOTS/$old"
     fi
     LAST=$old
