@@ -6,6 +6,7 @@ is that of the manifest.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -56,7 +57,8 @@ class Fetcher:
             if file.chunks is None or not self.assembled(file, file.chunks, out):
                 self.downloaded(file, out)
         except OSError as error:
-            raise NoRoom(f"{out} cannot be written: {error.strerror or error}") from error
+            kind = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT) else UpdateError
+            raise kind(f"{out} cannot be written: {error.strerror or error}") from error
 
     def copied(self, name: str, file: File, out: Path) -> bool:
         """From a slot that has the same file."""

@@ -37,7 +37,7 @@ usage: kubesolo-update COMMAND [OPTIONS]
   metrics         print the metrics; with --listen [ADDRESS]:PORT, serve them
 
   --server URL --usb --directory DIR --channel NAME --pubkey KEY|FILE --maintenance-window HH:MM-HH:MM
-  --auto-rollback-after SECONDS --probe-url URL --proxy URL --ca FILE --conf FILE --state DIR
+  --auto-rollback-after SECONDS --probe-url URL --proxy URL --ca FILE --conf FILE --state FILE
   --force         do what is only refused for the sake of order; never what is not signed
   --no-reboot     leave the reboot to somebody else
   --json          for programs
@@ -122,7 +122,8 @@ def updater(options: Options, root: Path) -> Updater:
 
     settings = conf.load(root, options.settings, options.values.get("--conf", ""))
     quiet = "--json" in options.switches
-    return Updater(root, settings, "--force" in options.switches, (lambda _: None) if quiet else say)
+    speak = (lambda _: None) if quiet else say
+    return Updater(root, settings, "--force" in options.switches, speak, options.values.get("--state", ""))
 
 
 def say(text: str) -> None:
@@ -239,7 +240,7 @@ def healthcheck(options: Options, root: Path) -> int:
 
 def status(options: Options, root: Path) -> int:
     """How far an update has come."""
-    record = state.load(root)
+    record = state.load(root, options.values.get("--state", ""))
     if "--json" in options.switches:
         print(json.dumps(state.as_json(record), indent=2))
         return DONE

@@ -65,10 +65,10 @@ class State:
             del self.refused[next(iter(self.refused))]
 
 
-def load(root: Path) -> State:
-    """The record; an empty one when there is none, or when it is damaged."""
+def load(root: Path, place: str = "") -> State:
+    """The record, or that of another place; an empty one when there is none, or when it is damaged."""
     try:
-        with (root / PLACE).open("rb") as stream:
+        with (Path(place) if place else root / PLACE).open("rb") as stream:
             values = json.loads(stream.read(LARGEST))
         return of(values)
     except FileNotFoundError:
@@ -101,10 +101,10 @@ def as_json(state: State) -> dict[str, object]:
     return {("from" if name == "frm" else name): value for name, value in values.items()}
 
 
-def save(root: Path, state: State) -> None:
+def save(root: Path, state: State, place: str = "") -> None:
     """Write the record, on the disk when this returns; raises OSError."""
     state.updated = int(time.time())
-    path = root / PLACE
+    path = Path(place) if place else root / PLACE
     beside = f"{path}.new"
     os.makedirs(path.parent, exist_ok=True)
     Path(beside).unlink(missing_ok=True)

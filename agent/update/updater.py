@@ -29,16 +29,17 @@ PROGRESS_SECONDS = 2.0
 
 @dataclass
 class Updater:
-    """One run of the agent on a node whose root is `root`; say: for people."""
+    """One run of the agent on a node whose root is `root`; say: for people; place: of another record."""
 
     root: Path
     conf: Conf
     force: bool = False
     say: Callable[[str], None] = print
+    place: str = ""
     state: State = field(init=False)
 
     def __post_init__(self) -> None:
-        self.state = state.load(self.root)
+        self.state = state.load(self.root, self.place)
 
     def node(self) -> gates.Node:
         """What the gates know."""
@@ -55,7 +56,7 @@ class Updater:
         self.state.phase = phase
         for name, value in changes.items():
             setattr(self.state, name, value)
-        state.save(self.root, self.state)
+        state.save(self.root, self.state, self.place)
         from agent.update import metrics
 
         metrics.write(self.root, state.as_json(self.state))
@@ -238,7 +239,7 @@ class Updater:
             except BlockingIOError:
                 raise Busy("another updater is at work") from None
             # What the other one has written since.
-            self.state = state.load(self.root)
+            self.state = state.load(self.root, self.place)
             yield
 
 

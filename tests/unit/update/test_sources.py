@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +14,10 @@ from typing import ClassVar
 
 import pytest
 
-from agent.update import fetch, server, slot, state
+from agent.update import fetch, server, slot, state, trust
 from agent.update.conf import Conf
 from agent.update.errors import Refused, Unreachable, Unverified, UpdateError
+from agent.update.keys import TEST_KEY
 from tests.unit.update.machine import NEW, OLD, FakeNode
 from tests.updates import bundle
 from tests.updates.bundle import Bundle
@@ -326,3 +329,73 @@ def test_a_server_without_ranges_gives_whole_files(
     assert node.updater(http.conf).apply()  # type: ignore[attr-defined]
     assert node.content("B") == NEW
     assert json.loads((node.slot("B") / slot.LIST).read_text())["version"] == "0.2.0"
+
+
+def short(descriptor: int, data: bytes, offset: int) -> int:
+    """A kernel that takes a thousand bytes at a time."""
+    return PWRITE(descriptor, bytes(data[:1000]), offset)
+
+
+def failing(number: int) -> Callable[[int, bytes, int], int]:
+    """A disk that gives this error, after some writes."""
+    left = [3]
+
+    def write(descriptor: int, data: bytes, offset: int) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(number, os.strerror(number))
+        return short(descriptor, data, offset)
+
+    return write
+
+
+PWRITE = os.pwrite
+
+
+def test_short_writes_are_finished(node: FakeNode, served: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pwrite", short)
+    assert node.updater(Conf(folder=str(served.top))).apply()
+    assert node.content("B") == NEW
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 7), (errno.EIO, 1)])
+def test_a_disk_that_takes_no_more(
+    node: FakeNode, served: Bundle, monkeypatch: pytest.MonkeyPatch, number: int, status: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", failing(number))
+        with pytest.raises(UpdateError, match=os.strerror(number)) as caught:
+            node.updater(Conf(folder=str(served.top))).apply()
+    assert caught.value.status == status
+    record = state.load(node.root)
+    assert (record.phase, os.strerror(number) in record.error) == ("failed", True)
+    assert node.content("A") == OLD
+    assert node.updater(Conf(folder=str(served.top))).apply(), "the next one ends well"
+    assert node.content("B") == NEW
+
+
+def test_what_reads_back_differently_is_not_used(
+    node: FakeNode, served: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rotten(descriptor: int, data: bytes, offset: int) -> int:
+        return PWRITE(descriptor, bytes(data).replace(b"2", b"3"), offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", rotten)
+        with pytest.raises(Unverified, match="has another SHA-256"):
+            node.updater(Conf(folder=str(served.top))).apply()
+    assert node.starts("B")
+    assert node.updater(Conf(folder=str(served.top))).apply()
+
+
+def test_the_tests_key_counts_in_test_images_alone(node: FakeNode) -> None:
+    assert TEST_KEY not in trust.trusted(node.root, TEST_KEY)
+    assert TEST_KEY not in trust.trusted(node.root, TEST_KEY.upper())
+    (node.root / trust.TEST_IMAGE).touch()
+    assert TEST_KEY in trust.trusted(node.root, TEST_KEY)
+
+
+def test_a_key_that_is_none_is_said(node: FakeNode) -> None:
+    for pubkey in ("ab" * 31, "/etc/kubesolo/none.pub", "x" * 64):
+        with pytest.raises(UpdateError, match="neither 64 hexadecimal digits nor a file"):
+            trust.trusted(node.root, pubkey)
