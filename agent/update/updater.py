@@ -265,8 +265,8 @@ class Progress:
 
     def show(self, now: float) -> None:
         """Per cent, MB/s, time left."""
-        speed = self.fetched / (now - self.began + 0.001)
-        left = (self.total - self.done) / speed if speed > 1 else 0
+        speed = max(self.done, 1) / (now - self.began + 0.001)
+        left = (self.total - self.done) / speed
         self.updater.say(
             f"{self.done * 100 // self.total} % of {self.total >> 20} MB, {speed / 1e6:.1f} MB/s, "
             f"{left:.0f} s left"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import TOP
 from tasks.lib.process import run
 from tests.unit.targets import EPOCH, VALUES
+from tests.updates.bundle import Bundle, public
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,35 @@ def test_what_the_next_modules_need_is_there(root: Path) -> None:
         "import ssl, http.client, http.server, hashlib, ctypes, tarfile, subprocess, urllib.request, logging"
     )
     run([*command(root), "-c", f"{code}\nssl.create_default_context(); hashlib.new('sha512', b'x')"])
+
+
+def test_whatever_the_agent_imports_is_there(root: Path) -> None:
+    """What is imported in functions only, too, and what the interpreter imports by itself."""
+    names = {name for path in python.AGENT.rglob("*.py") for name in imported(ast.parse(path.read_text()))}
+    code = f"import importlib\nfor name in {sorted(names)!r}: importlib.import_module(name)\n"
+    code += "import time; time.strptime('2026', '%Y'); ''.encode('idna')"
+    run([*command(root), "-c", code])
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """The modules that a file imports anywhere."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_updates_are_verified_with_that_python(root: Path, tmp_path: Path) -> None:
+    """The command itself, up to the point where it needs a disk with slots."""
+    made = Bundle(tmp_path / "served").add("99.0.0", {"vmlinuz": b"k", "kubesolo-os.gz": b"i"})
+    node = tmp_path / "node"
+    (node / "usr/lib").mkdir(parents=True)
+    (node / "usr/lib/os-release").write_text('VERSION_ID="0.1.0"\nARCHITECTURE="amd64"\n')
+    words = ["check", "--directory", str(made.top), "--pubkey", public()]
+    code = "import sys; from pathlib import Path; from agent.update.main import main; "
+    code += f"sys.exit(main({words!r}, Path({str(node)!r})))"
+    assert b"version 99.0.0 is offered" in run([*command(root), "-c", code]).stdout
 
 
 def test_a_server_and_names_of_hosts_work(root: Path) -> None:
