@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from agent.node import MARKER, Node
 
 WRONG_USAGE = 2
+UPDATE = ("phase", "from", "to", "error", "available")
 UNKNOWN = "not known: /usr/lib/kubesolo-os/health can not be run"
 
 
@@ -50,8 +51,20 @@ def describe(node: Node) -> dict[str, object]:
             "available": int(memory.get("MemAvailable", 0)),
         },
         "configuration": configuration(node),
+        "update": update(node),
         "problems": node.problems(),
     }
+
+
+def update(node: Node) -> dict[str, str]:
+    """How far the last update has come; empty when there has been none."""
+    try:
+        record = json.loads(node.text("mnt/data/update/state.json") or "{}")
+        return {
+            key: str(record[key]) for key in ("phase", "from", "to", "error", "available") if key in record
+        }
+    except (ValueError, TypeError):
+        return {}
 
 
 def configuration(node: Node) -> dict[str, object]:
@@ -68,6 +81,17 @@ def colons(text: str) -> list[tuple[str, str]]:
     return [(key, value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
 
 
+def update_rows(record: object) -> list[tuple[str, str]]:
+    """What a person has to know of updates."""
+    assert isinstance(record, dict)
+    rows = []
+    if record.get("to"):
+        rows.append(("Update", f"{record['from']} -> {record['to']}: {record['phase'].replace('_', ' ')}"))
+    if record.get("available"):
+        rows.append(("Offered", f"version {record['available']}"))
+    return rows
+
+
 def in_words(found: dict[str, object]) -> str:
     """The same for people."""
     data = found["data"]
@@ -81,6 +105,7 @@ def in_words(found: dict[str, object]) -> str:
         ("Data", f"{data['state']}{', ' + str(data['device']) if data['device'] else ''}"),
         ("Clock", "set by a time server" if found["clock_set"] else "no time server has answered yet"),
         ("Up", f"{found['uptime_seconds']} s"),
+        *update_rows(found["update"]),
     ]
     problems = found["problems"]
     assert isinstance(problems, list)

@@ -166,3 +166,15 @@ def test_wrong_usage_is_said(words: list[str], capsys: pytest.CaptureFixture[str
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([]) == 0
     assert "kubesolo-os COMMAND" in capsys.readouterr().out
+
+
+def test_an_update_shows_in_the_status(root: Path) -> None:
+    path = root / "mnt/data/update/state.json"
+    assert status.describe(Node(root))["update"] == {}
+    path.parent.mkdir(parents=True)
+    path.write_text('{"phase": "rolled_back", "from": "0.1.0", "to": "0.2.0", "available": "0.3.0"}')
+    words = status.in_words(status.describe(Node(root)))
+    assert "Update   0.1.0 -> 0.2.0: rolled back" in words
+    assert "Offered  version 0.3.0" in words
+    path.write_text("[")
+    assert status.describe(Node(root))["update"] == {}
