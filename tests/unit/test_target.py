@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import dodo
+from agent.update.version import Version
 from tasks import (
     addons,
     diskboot,
@@ -28,7 +29,6 @@ from tasks.lib.errors import BuildError
 from tasks.lib.kernel.lists import read_list
 from tasks.lib.paths import BUILD, OUTPUT, TOP
 from tasks.lib.release.product import named
-from tasks.lib.release.updatemanifest import numbers
 from tasks.lib.target import Target, each
 from tests.unit.targets import STUB, TARGET
 
@@ -65,7 +65,7 @@ def test_two_versions_share_all_but_what_says_the_version() -> None:
 
 
 def test_tests_update_to_a_later_version() -> None:
-    assert all(numbers(target.version) > numbers(dodo.TARGET.version) for target in dodo.UPDATES)
+    assert all(Version(target.version) > Version(dodo.TARGET.version) for target in dodo.UPDATES)
 
 
 def test_a_target_for_tests_shares_no_image_that_is_marked_so() -> None:

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.update import chunks as agent_chunks
+from agent.update import manifest, signature
+from agent.update.keys import TEST_KEY
 from tasks import update
 from tasks.lib.config import Update
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, OUTPUT
-from tasks.lib.release import chunks, updatemanifest
+from tasks.lib.release import chunks, testkey, updatemanifest
+from tasks.lib.release.signing import sign_file
 from tasks.lib.release.updatemanifest import Release
 from tests.unit.targets import STUB, TARGET
 
@@ -44,6 +48,12 @@ def sources(tmp_path: Path) -> dict[str, Path]:
         found[name] = tmp_path / f"source-{number}"
         found[name].write_bytes(noise(300_000 + number, number))
     return found
+
+
+@pytest.fixture
+def parts(sources: dict[str, Path]) -> dict[str, tuple[Path, Path]]:
+    """Files with what passes for an index."""
+    return {name: (path, path) for name, path in sources.items()}
 
 
 def bundle(tmp_path: Path, sources: dict[str, Path], name: str = "out") -> Path:
@@ -87,8 +97,8 @@ def test_the_manifest_describes_every_byte_of_the_bundle(tmp_path: Path, sources
     assert (folder / "0.2.0.json").read_bytes() == (folder / "latest.json").read_bytes()
 
 
-def test_the_manifest_says_what_versions_toml_says(tmp_path: Path, sources: dict[str, Path]) -> None:
-    found = json.loads(updatemanifest.text(RELEASE, {}))
+def test_the_manifest_says_what_versions_toml_says(parts: dict[str, tuple[Path, Path]]) -> None:
+    found = json.loads(updatemanifest.text(RELEASE, parts))
     assert found | {"files": {}} == {
         "schema": 1,
         "name": "kubesolo-os",
@@ -125,10 +135,29 @@ def test_a_version_that_no_node_could_take_is_refused(name: str, values: Update)
         updatemanifest.text(replace(RELEASE, update=values), {})
 
 
-def test_a_manifest_that_nodes_would_not_read_is_refused() -> None:
+def test_a_manifest_that_nodes_would_not_read_is_refused(parts: dict[str, tuple[Path, Path]]) -> None:
     release = replace(RELEASE, update=replace(UPDATE, notes="x" * 300_000))
-    with pytest.raises(BuildError, match="more than 262144 bytes"):
-        updatemanifest.text(release, {})
+    with pytest.raises(
+        BuildError, match="nodes would refuse this update: the manifest is larger than 256 KiB"
+    ):
+        updatemanifest.text(release, parts)
+    with pytest.raises(BuildError, match=r"kubesolo-os\.gz is missing"):
+        updatemanifest.text(RELEASE, {"vmlinuz": parts["vmlinuz"], "other": parts["vmlinuz"]})
+
+
+def test_a_node_that_has_the_key_takes_the_bundle(tmp_path: Path, sources: dict[str, Path]) -> None:
+    folder = bundle(tmp_path, sources)
+    latest = folder / "latest.json"
+    sign_file(latest, testkey.private_key())
+    content, signed = latest.read_bytes(), latest.with_name("latest.json.sig").read_bytes()
+    assert signature.signer({TEST_KEY: "the image"}, content, signed) == TEST_KEY
+    found = manifest.parse(content)
+    assert found.files.keys() == sources.keys()
+    for name, file in found.files.items():
+        assert file.chunks
+        rows = agent_chunks.parse((folder / file.chunks.path).read_bytes(), file.size)
+        data = sources[name].read_bytes()
+        assert all(digest(data[row.offset : row.offset + row.size]) == row.sha256 for row in rows)
 
 
 def test_an_index_lists_the_chunks_of_the_file_in_order(tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from agent.update import manifest
+from agent.update.errors import UpdateError
+from agent.update.version import Version
 from tasks.lib.config import Update
 from tasks.lib.errors import BuildError
 from tasks.lib.release.manifest import ID, digest
 
 SCHEMA = 1
 BOARD = "generic"
-LIMIT = 256 * 1024
 INDEX = "chunks"
 
 
@@ -29,18 +31,24 @@ class Release:
     update: Update
 
 
-def numbers(version: str) -> tuple[int, ...]:
-    """Major, minor and patch number of a semantic version."""
-    return tuple(int(part) for part in version.partition("-")[0].split("."))
-
-
-def check(release: Release) -> None:
-    """Raises BuildError when no node could take such a release."""
+def check(update: Update, version: str) -> None:
+    """Raises BuildError when no node could take this version."""
     for name in ("min_compatible_version", "floor"):
-        value = getattr(release.update, name)
-        if numbers(value) > numbers(release.version):
-            what = f"versions.toml: update.{name}: is {value}, above os.version, {release.version}"
+        value = getattr(update, name)
+        if Version(value) > Version(version):
+            what = f"versions.toml: update.{name}: is {value}, above os.version, {version}"
             raise BuildError(what, "name this version or one before it")
+
+
+def proved(text: str) -> str:
+    """The text of a manifest, which nodes can read; raises BuildError when they would refuse it."""
+    try:
+        manifest.parse(text.encode())
+    except UpdateError as error:
+        raise BuildError(
+            f"nodes would refuse this update: {error}", "look at [update] in versions.toml"
+        ) from error
+    return text
 
 
 def row(path: str, file: Path) -> dict[str, Any]:
@@ -51,9 +59,9 @@ def row(path: str, file: Path) -> dict[str, Any]:
 def text(release: Release, files: Mapping[str, tuple[Path, Path]]) -> str:
     """The manifest. files: by name, where the file and the index of its chunks lie now.
 
-    Raises BuildError when no node could take the release, or the manifest would be too large for one.
+    Raises BuildError when nodes would refuse it.
     """
-    check(release)
+    check(release.update, release.version)
     update, released = release.update, datetime.fromtimestamp(release.epoch, UTC)
     places = {name: f"{release.version}/{name}" for name in files}
     document = {
@@ -74,10 +82,7 @@ def text(release: Release, files: Mapping[str, tuple[Path, Path]]) -> str:
             for name, (file, chunks) in files.items()
         },
     }
-    result = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    if len(result.encode()) > LIMIT:
-        raise BuildError(f"the update's manifest has more than {LIMIT} bytes", "shorten update.notes")
-    return result
+    return proved(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def stamp(moment: datetime) -> str:
