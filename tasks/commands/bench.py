@@ -57,5 +57,5 @@ committed. Run nothing else meanwhile.
                 parts.bench_boots(media, setups, opt_values["repeat"], kvm=opt_values["kvm"])
             else:
                 parts.OTHERS[part]()
-        print(f"bench: {report.DOCUMENT} is up to date; raw results are in {report.RESULTS}")
+        print(f"bench: the tables in docs/ are up to date; raw results are in {report.RESULTS}")
         return 0
