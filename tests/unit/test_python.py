@@ -98,6 +98,29 @@ def test_a_server_and_names_of_hosts_work(root: Path) -> None:
     run([*command(root), "-c", f"{code}\nimport socket; assert 'a.example'.encode('idna')"])
 
 
+def test_what_judges_an_update_runs_to_its_end(root: Path) -> None:
+    """Some modules are imported only when they are needed: here they are, on the node's Python."""
+    (root / "node/run/containerd").mkdir(parents=True)
+    pod = {
+        "metadata": {"name": "a"},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        },
+    }
+    code = (
+        "from pathlib import Path; from agent.update import drain, health, kube, metrics\n"
+        f"node = Path({str(root / 'node')!r})\n"
+        f"assert health.pod_troubles([{pod!r}], 1767225610.0, 30) == ['pod a has been Ready for 10 s only']\n"
+        "assert 'refused' in health.probe('https://127.0.0.1:9/')\n"
+        "client = kube.Kube('https://127.0.0.1:9', __import__('ssl').create_default_context())\n"
+        "try: client.post('/x', {})\n"
+        "except kube.KubeError as error: assert 'does not answer' in str(error), error\n"
+        "metrics.write(node, {'phase': 'idle'}); drain.write_mark(node); print(health.check(node, {}))"
+    )
+    assert run([*command(root), "-c", code]).stdout == b"[]\n"
+
+
 def test_there_are_no_sources(root: Path) -> None:
     assert not list(root.rglob("*.py"))
     assert list(root.rglob("agent/grubenv.pyc"))
