@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.debian import tools
-from tasks.lib.errors import BuildError
 from tasks.lib.formats import fat
 from tasks.lib.formats.tree import Tree
 from tasks.lib.paths import TOP
@@ -31,6 +29,7 @@ from tests.vm.node import (
     wait_milestones,
     wait_port,
 )
+from tests.vm.shell import Key
 
 BOOT_SECONDS = 90
 MACHINE_SECONDS = 600
@@ -151,21 +150,6 @@ PROBLEM = "ConfigurationProblem"
 READY_SECONDS = 150
 
 
-def client(*words: str | Path) -> list[str | Path]:
-    """The SSH client and key maker of the tests."""
-    name, *rest = words
-    return [*tools.command(str(name), set="tests"), *rest]
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> tuple[Path, str]:
-    """A private key's file, and the line of the public one."""
-    path = tmp_path / "id"
-    run(client("dropbearkey", "-t", "ed25519", "-f", path))
-    text = run(client("dropbearkey", "-y", "-f", path)).stdout.decode()
-    return path, next(line for line in text.splitlines() if line.startswith("ssh-ed25519 "))
-
-
 def conditions(node: Object, status: str) -> list[Object]:
     """The node's conditions about its configuration that have this status."""
     found: list[Object] = node["status"]["conditions"]
@@ -173,12 +157,10 @@ def conditions(node: Object, status: str) -> list[Object]:
 
 
 @pytest.mark.timeout(1200)
-def test_the_node_is_reached_as_configured(
-    start: Start, iso: Path, tmp_path: Path, key: tuple[Path, str]
-) -> None:
-    private, public = key
+def test_the_node_is_reached_as_configured(start: Start, iso: Path, tmp_path: Path) -> None:
+    key = Key.make(tmp_path)
     disk, tree = tmp_path / "data.img", Tree()
-    tree.add_file(FILE, REACHED.format(key=public, token=TOKEN).encode(), 0o600)
+    tree.add_file(FILE, REACHED.format(key=key.public, token=TOKEN).encode(), 0o600)
     write_data_disk(disk, 1024, tree)
     forwards = {22: free_port(), 6443: free_port(), HANDOVER: free_port()}
     machine = start(Hardware(cdrom=iso, data=disk, forwards=forwards), 1100)
@@ -204,7 +186,7 @@ def test_the_node_is_reached_as_configured(
     assert said in event["message"]
     assert (event["type"], event["involvedObject"]["name"]) == ("Warning", "reached")
     cluster.close()
-    words = client("dbclient", "-y", "-y", "-i", private, "-p", str(machine.port(22)), "root@127.0.0.1")
+    words = key.words(machine)
     found = json.loads(run([*words, "kubesolo-os status --json || :"]).stdout)
     assert found["name"] == "reached"
     (problem,) = found["problems"]
@@ -213,14 +195,8 @@ def test_the_node_is_reached_as_configured(
     assert "edge.example" in run([*words, "cat /run/kubesolo/payload.args"]).stdout.decode()
     archive = run([*words, "kubesolo-os support --out /run/s.tgz >/dev/null && cat /run/s.tgz"]).stdout
     assert TOKEN.encode() not in gzip.decompress(archive)
-    another = tmp_path / "another"
-    run(client("dropbearkey", "-t", "ed25519", "-f", another))
-    with pytest.raises(BuildError):
-        run(
-            client(
-                "dbclient", "-y", "-y", "-i", another, "-p", str(machine.port(22)), "root@127.0.0.1", "true"
-            )
-        )
+    (tmp_path / "another").mkdir()
+    assert Key.make(tmp_path / "another").on(machine, "true").returncode
 
 
 EXAMPLES = TOP / "docs" / "examples"
