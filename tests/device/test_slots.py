@@ -106,8 +106,9 @@ def test_media_without_slots_wait_for_ever(node: FakeRoot) -> None:
 
 def test_the_reason_is_kept_on_the_first_partition(node: FakeRoot) -> None:
     (node.path / "run/kubesolo/esp/grub").mkdir(parents=True)
+    node.write("run/kubesolo/boot.log", "".join(f"line {n}\n" for n in range(99)))
     node.shell(f"{SOURCE}keep_reason init 'no root'")
-    assert (
-        node.read("run/kubesolo/esp/grub/failure.txt") == "slot=vda2\nstage=init\nreason=no root\nuptime=5\n"
-    )
+    about, _, log = node.read("run/kubesolo/esp/grub/failure.txt").partition("\n\n")
+    assert about == "slot=vda2\nstage=init\nreason=no root\nuptime=5"
+    assert log.splitlines() == [f"line {n}" for n in range(89, 99)]
     assert node.called("umount") == ["/run/kubesolo/esp"]
