@@ -34,7 +34,7 @@ IMAGES_FOLDER = "usr/lib/kubesolo-os/images"
 # 1 MiB and save two thirds of that reading.
 COMPRESSION = {
     "root": Compression("zstd", 256),
-    "drivers": Compression("xz", 1024),
+    "drivers": Compression("xz", 256),
     "python": Compression("zstd", 256),
     "payload": Compression("zstd", 256),
     # Packed seldom; its programs are alike: 4 % smaller than with less looking back.
