@@ -18,7 +18,7 @@ from tasks.lib.process import run
 from tasks.lib.release.product import named
 from tasks.lib.vm.disks import copy_disk
 from tasks.lib.vm.hardware import LOOPBACK, Hardware
-from tasks.lib.vm.kube import Cluster
+from tasks.lib.vm.kube import Cluster, condition
 from tasks.lib.vm.machine import Machine
 from tests.unit.update.prometheus import parse
 from tests.vm.conftest import Start, product
@@ -80,11 +80,14 @@ def job(cluster: Cluster, *words: str) -> str:
     kind = {"Content-Type": "application/json"}
     made = cluster.request("POST", JOBS, data=json.dumps(wanted), headers=kind).json()["metadata"]["name"]
     ended = cluster.wait(
-        f"{JOBS}/{made}", lambda found: bool(found.get("status", {}).get("conditions")), 180, "the job ends"
+        f"{JOBS}/{made}",
+        lambda job: condition(job, "Complete") or condition(job, "Failed"),
+        180,
+        "the job ends",
     )
     (pod,) = cluster.get(PODS, labelSelector=f"job-name={made}")["items"]
     log = cluster.logs(pod["metadata"]["name"], "kube-system")
-    assert ended["status"].get("succeeded") == 1, log
+    assert condition(ended, "Complete"), log
     return log
 
 
