@@ -69,6 +69,7 @@ func follow(
 		go keepHealth(ctx, c, client)
 		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
+		group.Go("networkpolicy", func(ctx context.Context) error { return enforcePolicies(ctx, c) })
 		go func() {
 			if components.WaitProxySynced(ctx) == nil {
 				c.Milestones.Reach(milestones.KubeProxySynced)

@@ -129,6 +129,7 @@ func start(group *supervisor.Group, c *components.Config) error {
 	if _, came := wait(ctx, configured); !came {
 		return nil
 	}
+	guardPods(ctx, c)
 	group.Go("kubelet", func(ctx context.Context) error { return components.Kubelet(ctx, c) })
 	if _, came := wait(ctx, listening); !came {
 		return nil

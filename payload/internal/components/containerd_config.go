@@ -96,8 +96,12 @@ func networkConflist(pods string) string {
 `
 }
 
-// foreignNetwork says whether an operator has put a configuration of the pods' network in place of ours.
-func foreignNetwork() bool {
+// TakenAddresses is the folder with a file for each address that a pod has, of the plugin host-local: its dataDir and
+// the network's name.
+const TakenAddresses = "/run/cni/kubesolo"
+
+// ForeignNetwork says whether an operator has put a configuration of the pods' network in place of ours.
+func ForeignNetwork() bool {
 	entries, _ := os.ReadDir(filepath.Dir(networkConfig))
 	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
 		known := slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(e.Name()))
@@ -109,7 +113,7 @@ func foreignNetwork() bool {
 // router, which stays when the node's address changes. An operator's own pod network has routers that nobody knows
 // here; then it is the node's address, and whoever uses it has to be made again when that changes.
 func APIForPods(c *Config) string {
-	if foreignNetwork() {
+	if ForeignNetwork() {
 		return c.NodeIP.String()
 	}
 	return c.Networks.Gateway().String()
@@ -117,7 +121,7 @@ func APIForPods(c *Config) string {
 
 // writeNetworkConfig writes the pods' network unless an operator has put a configuration there.
 func writeNetworkConfig(pods string) error {
-	if foreignNetwork() {
+	if ForeignNetwork() {
 		return nil
 	}
 	dir := filepath.Dir(networkConfig)

@@ -67,7 +67,7 @@ func rulesOf(t *testing.T, chain string, policies ...string) string {
 
 func TestRulesOfAPolicy(t *testing.T) {
 	for name, c := range map[string]struct{ spec, chain, wanted string }{
-		"deny all": {"x/p: {podSelector: {}}", "ingress-x/p", ""},
+		"deny all":  {"x/p: {podSelector: {}}", "ingress-x/p", ""},
 		"allow all": {"x/p: {podSelector: {}, ingress: [{}]}", "ingress-x/p", "accept"},
 		"numbers, ranges and protocols": {
 			"x/p: {podSelector: {}, ingress: [{ports: [{port: 80}, {port: 85, endPort: 90}, {port: 81}, {protocol: UDP, port: 53}, {protocol: SCTP}]}]}",
@@ -208,4 +208,3 @@ func TestTheLongestNamesFit(t *testing.T) {
 		}
 	}
 }
-
