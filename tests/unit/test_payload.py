@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tasks import payload
+from tasks.lib.debian import tools
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
@@ -93,10 +95,17 @@ def test_versions_agree() -> None:
 
 @pytest.mark.timeout(1800)
 def test_go_packages(tmp_path: Path) -> None:
-    """The payload's own tests, with the flags of the build, so that its compiled packages are used."""
+    """The payload's own tests, with the flags of the build, so that its compiled packages are used.
+
+    Those that need a kernel make network namespaces of their own, and use the node's nft.
+    """
     go, flags, env = program.flags(payload.MODULE, payload.KUBESOLO, tmp_path)
+    nft = tmp_path / "programs" / "nft"
+    nft.parent.mkdir()
+    nft.write_text(f'#!/bin/sh\nexec {shlex.join(tools.command("nft", "userland"))} "$@"\n')
+    nft.chmod(0o755)
     run(
         [go, "test", *flags, "./..."],
         cwd=payload.MODULE,
-        env=env,
+        env=env | {"PATH": f"{nft.parent}:{os.environ['PATH']}"},
     )  # fmt: skip
