@@ -103,7 +103,8 @@ def test_nginx_outlives_an_update_and_a_rollback(
         assert not site.key.on(machine, change).returncode
         # It has changed the database before it fails: what the version before could not read.
         script = f"#!/bin/sh\necho a newer format >/var/lib/kubesolo/db/state.db\necho {WORDS}\nexit 1\n"
-        site.bundle.add("0.3.0", broken.with_payload(update.files(NEXT), NEXT, script, tmp_path / "broken"))
+        files = broken.with_payload(update.files(NEXT), NEXT, "0.3.0", script, tmp_path / "broken")
+        site.bundle.add("0.3.0", files)
         machine.wait_marker(stretched(3 * BOOT_SECONDS), go(site, machine))
         begin = machine.serial.position()
         machine.serial.wait(RESTART, stretched(SHORT_SECONDS + BOOT_SECONDS), begin)
