@@ -51,11 +51,14 @@ func (c *Controller) Run(ctx context.Context) error {
 		return nil
 	}
 	for ctx.Err() == nil {
-		if err := c.rest(ctx, policies.Lister()); err == nil {
-			c.enforce(ctx, policies.Lister())
-		} else {
+		err := c.rest(ctx, policies.Lister())
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
 			journal.Warn(component, "%v", err)
 			pause(ctx, again)
+		default:
+			c.enforce(ctx, policies.Lister())
 		}
 	}
 	return nil
@@ -112,7 +115,8 @@ func (c *Controller) enforce(ctx context.Context, policies networkinglisters.Net
 	if !cache.WaitForCacheSync(ctx.Done(), pods.Informer().HasSynced, namespaces.Informer().HasSynced) {
 		return
 	}
-	for first := true; ctx.Err() == nil && exist(policies); first = false {
+	inForce := false
+	for ctx.Err() == nil && exist(policies) {
 		world := c.world(policies, pods.Lister(), namespaces.Lister())
 		started := time.Now()
 		operations, err := c.apply(ctx, world)
@@ -121,7 +125,8 @@ func (c *Controller) enforce(ctx context.Context, policies networkinglisters.Net
 			journal.Warn(component, "%v", err)
 			pause(ctx, again)
 			continue
-		case first:
+		case err == nil && !inForce:
+			inForce = true
 			journal.Say(component, "%d policies, %d pods: in force, %d operations in %v",
 				len(world.Policies), len(world.Pods), operations, time.Since(started).Round(time.Millisecond))
 		}

@@ -94,7 +94,6 @@ func build(t *testing.T, world *World) *lab {
 		must(t, err)
 		must(t, netlink.LinkSetMaster(port, bridge))
 		must(t, netlink.LinkSetHairpin(port, true))
-		must(t, raise(link))
 	}
 	l.outside = connect(t, "uplink", "192.0.2.1", "fd99::1", outsideAddresses[0].String()+"/24", outsideAddresses[1].String()+"/64")
 	must(t, raise("uplink", "192.0.2.1/24", "fd99::1/64"))
@@ -108,6 +107,7 @@ func connect(t *testing.T, link, router4, router6 string, addresses ...string) n
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = link
 	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(place))}))
+	must(t, raise(link))
 	within(t, place, func() error {
 		if err := raise("lo"); err != nil {
 			return err
