@@ -18,7 +18,7 @@ func nine(policies ...string) *World {
 	world := &World{Namespaces: map[string]labels.Set{}, Networks: []netip.Prefix{
 		netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("fd42::/64"),
 	}}
-	for n, namespace := range []string{"x", "y", "z"} {
+	for n, namespace := range []string{"red", "green", "blue"} {
 		world.Namespaces[namespace] = labels.Set{"ns": namespace}
 		for p, pod := range []string{"a", "b", "c"} {
 			// The name stands for a number that differs.
@@ -67,30 +67,30 @@ func rulesOf(t *testing.T, chain string, policies ...string) string {
 
 func TestRulesOfAPolicy(t *testing.T) {
 	for name, c := range map[string]struct{ spec, chain, wanted string }{
-		"deny all":  {"x/p: {podSelector: {}}", "ingress-x/p", ""},
-		"allow all": {"x/p: {podSelector: {}, ingress: [{}]}", "ingress-x/p", "accept"},
+		"deny all":  {"red/p: {podSelector: {}}", "ingress-red/p", ""},
+		"allow all": {"red/p: {podSelector: {}, ingress: [{}]}", "ingress-red/p", "accept"},
 		"numbers, ranges and protocols": {
-			"x/p: {podSelector: {}, ingress: [{ports: [{port: 80}, {port: 85, endPort: 90}, {port: 81}, {protocol: UDP, port: 53}, {protocol: SCTP}]}]}",
-			"ingress-x/p",
+			"red/p: {podSelector: {}, ingress: [{ports: [{port: 80}, {port: 85, endPort: 90}, {port: 81}, {protocol: UDP, port: 53}, {protocol: SCTP}]}]}",
+			"ingress-red/p",
 			"ct protocol sctp accept\nct protocol tcp ct reply proto-src { 80-81, 85-90 } accept\nct protocol udp ct reply proto-src { 53 } accept",
 		},
 		"a name": {
-			"x/p: {podSelector: {}, ingress: [{ports: [{port: web}]}]}", "ingress-x/p",
+			"red/p: {podSelector: {}, ingress: [{ports: [{port: web}]}]}", "ingress-red/p",
 			"ct protocol tcp ct reply ip saddr . ct reply proto-src @port-tcp-web-4 accept\n" +
 				"ct protocol tcp ct reply ip6 saddr . ct reply proto-src @port-tcp-web-6 accept",
 		},
 		"a block without parts": {
-			"x/p: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/16, 10.42.0.17/32]}}]}]}", "egress-x/p",
+			"red/p: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/16, 10.42.0.17/32]}}]}]}", "egress-red/p",
 			"ct reply ip saddr { 10.1.0.0-10.42.0.16, 10.42.0.18-10.255.255.255 } accept",
 		},
 		"a block that is all exception": {
-			"x/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}]}]}", "ingress-x/p", "",
+			"red/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}]}]}", "ingress-red/p", "",
 		},
 		"a block with an exception that can not be read": {
-			"x/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0]}}]}]}", "ingress-x/p", "",
+			"red/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0]}}]}]}", "ingress-red/p", "",
 		},
 		"a block of the other family and a name": {
-			"x/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 'fd42::/64'}}], ports: [{port: web}]}]}", "ingress-x/p",
+			"red/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 'fd42::/64'}}], ports: [{port: web}]}]}", "ingress-red/p",
 			"ct original ip6 saddr { fd42::-fd42::ffff:ffff:ffff:ffff } ct protocol tcp ct reply ip6 saddr . ct reply proto-src @port-tcp-web-6 accept",
 		},
 	} {
@@ -103,8 +103,8 @@ func TestRulesOfAPolicy(t *testing.T) {
 func elementsOf(set *Set) string { return strings.Join(sorted(set.Elements), " ") }
 
 func TestPeersAreSetsThatPoliciesShare(t *testing.T) {
-	peer := "{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {pod: a}}, namespaceSelector: {matchExpressions: [{key: ns, operator: In, values: [y, z]}]}}]}]}"
-	rules := Compile(nine("x/p: "+peer, "y/q: "+peer))
+	peer := "{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {pod: a}}, namespaceSelector: {matchExpressions: [{key: ns, operator: In, values: [green, blue]}]}}]}]}"
+	rules := Compile(nine("red/p: "+peer, "green/q: "+peer))
 	var names []string
 	for name := range rules.Sets {
 		if strings.HasPrefix(name, "pods-") && strings.HasSuffix(name, "-4") {
@@ -120,7 +120,7 @@ func TestPeersAreSetsThatPoliciesShare(t *testing.T) {
 }
 
 func TestOnlySelectedPodsAreIsolatedAndOnlyInTheDirection(t *testing.T) {
-	rules := Compile(nine("x/p: {podSelector: {matchLabels: {pod: a}}}"))
+	rules := Compile(nine("red/p: {podSelector: {matchLabels: {pod: a}}}"))
 	in, out := rules.Sets["ingress-pods-4"].Elements, rules.Sets["egress-pods-4"].Elements
 	if !strings.HasPrefix(in["10.42.0.17"], "goto ingress-of-") || in["10.42.0.18"] != "accept" || out["10.42.0.17"] != "accept" {
 		t.Errorf("verdicts: %v, %v", in, out)
@@ -128,7 +128,7 @@ func TestOnlySelectedPodsAreIsolatedAndOnlyInTheDirection(t *testing.T) {
 }
 
 func TestATypeThatIsNotWrittenFollowsFromTheRules(t *testing.T) {
-	rules := Compile(nine("x/p: {podSelector: {matchLabels: {pod: a}}, egress: [{}]}"))
+	rules := Compile(nine("red/p: {podSelector: {matchLabels: {pod: a}}, egress: [{}]}"))
 	for _, d := range []direction{ingress, egress} {
 		if verdict := rules.Sets[d.verdicts(ipv4)].Elements["10.42.0.17"]; !strings.HasPrefix(verdict, "goto ") {
 			t.Errorf("%s: %s", d.name, verdict)
@@ -144,7 +144,7 @@ func changed(has, wanted *World) string {
 }
 
 func TestANewPodIsAFewElements(t *testing.T) {
-	text := "x/p: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {pod: a}}}]}]}"
+	text := "red/p: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {pod: a}}}]}]}"
 	has, wanted := nine(text), nine(text)
 	has.Pods = has.Pods[1:]
 	got := changed(has, wanted)
@@ -155,19 +155,19 @@ func TestANewPodIsAFewElements(t *testing.T) {
 }
 
 func TestNothingChangesWhenNothingChanges(t *testing.T) {
-	text := "x/p: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {pod: a}}}]}]}"
+	text := "red/p: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {pod: a}}}]}]}"
 	if got := changed(nine(text), nine(text)); got != "" {
 		t.Errorf("changes:\n%s", got)
 	}
 }
 
 func TestAChangeTouchesItsOwnPolicyAlone(t *testing.T) {
-	other := "y/q: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}"
+	other := "green/q: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}"
 	got := changed(
-		nine(other, "x/p: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}"),
-		nine(other, "x/p: {podSelector: {}, ingress: [{ports: [{port: 81}]}]}"))
-	wanted := "flush chain inet kubesolo-netpolicy ingress-x/p\n" +
-		"add rule inet kubesolo-netpolicy ingress-x/p ct protocol tcp ct reply proto-src { 81 } accept\n"
+		nine(other, "red/p: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}"),
+		nine(other, "red/p: {podSelector: {}, ingress: [{ports: [{port: 81}]}]}"))
+	wanted := "flush chain inet kubesolo-netpolicy ingress-red/p\n" +
+		"add rule inet kubesolo-netpolicy ingress-red/p ct protocol tcp ct reply proto-src { 81 } accept\n"
 	if got != wanted {
 		t.Errorf("changes:\n%s", got)
 	}
@@ -190,7 +190,7 @@ func TestPodsWithoutAnAddressOfTheirOwnAreNotKnown(t *testing.T) {
 }
 
 func TestNamesOfPortsMeanWhatEachPodSays(t *testing.T) {
-	rules := Compile(nine("x/p: {podSelector: {}, ingress: [{ports: [{port: web}]}]}"))
+	rules := Compile(nine("red/p: {podSelector: {}, ingress: [{ports: [{port: web}]}]}"))
 	got := elementsOf(rules.Sets["port-tcp-web-4"])
 	if !strings.Contains(got, "10.42.0.17 . 80") || !strings.Contains(got, "10.42.0.18 . 81") {
 		t.Errorf("elements: %s", got)
@@ -198,7 +198,7 @@ func TestNamesOfPortsMeanWhatEachPodSays(t *testing.T) {
 }
 
 func TestTheLongestNamesFit(t *testing.T) {
-	long := policy("x/p: {podSelector: {}}")
+	long := policy("red/p: {podSelector: {}}")
 	long.Name = strings.Repeat("n", 253)
 	world := nine()
 	world.Policies = append(world.Policies, long)

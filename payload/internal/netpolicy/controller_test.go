@@ -31,7 +31,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 
 func livingPod() *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "x", UID: "uid-a"},
+		ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "red", UID: "uid-a"},
 		Status:     corev1.PodStatus{Phase: corev1.PodRunning, PodIPs: []corev1.PodIP{{IP: "10.42.0.5"}}},
 	}
 }
@@ -51,18 +51,18 @@ func run(t *testing.T, c *Controller) {
 
 func TestTheTableComesWithTheFirstPolicyAndGoesWithTheLast(t *testing.T) {
 	nft, folder := knftables.NewFake(knftables.InetFamily, Table), t.TempDir()
-	client := fake.NewClientset(livingPod(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "x"}})
+	client := fake.NewClientset(livingPod(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "red"}})
 	run(t, &Controller{
 		Client: client, Networks: testNetworks, Folder: folder,
 		Open: func() (knftables.Interface, error) { return nft, nil },
 	})
-	_, err := client.NetworkingV1().NetworkPolicies("x").Create(t.Context(), policy("x/p: {podSelector: {}}"), metav1.CreateOptions{})
+	_, err := client.NetworkingV1().NetworkPolicies("red").Create(t.Context(), policy("red/p: {podSelector: {}}"), metav1.CreateOptions{})
 	must(t, err)
 	eventually(t, "the pod is isolated", func() bool { return strings.Contains(nft.Dump(), "10.42.0.5 : goto ingress-of-") })
 	if !marked(folder) {
 		t.Error("nobody remembers that there are policies")
 	}
-	must(t, client.NetworkingV1().NetworkPolicies("x").Delete(t.Context(), "p", metav1.DeleteOptions{}))
+	must(t, client.NetworkingV1().NetworkPolicies("red").Delete(t.Context(), "p", metav1.DeleteOptions{}))
 	eventually(t, "the table is gone", func() bool { return nft.Dump() == "" && !marked(folder) })
 }
 
@@ -98,7 +98,7 @@ func TestAfterARebootPodsAreCutOffWhenThereWerePolicies(t *testing.T) {
 func TestATableOfTheProgramsLastStartStays(t *testing.T) {
 	nft, folder := knftables.NewFake(knftables.InetFamily, Table), t.TempDir()
 	must(t, mark(folder, true))
-	_, err := NewEnforcer(nft).Apply(t.Context(), Compile(nine("x/p: {podSelector: {}}")))
+	_, err := NewEnforcer(nft).Apply(t.Context(), Compile(nine("red/p: {podSelector: {}}")))
 	must(t, err)
 	before := nft.Dump()
 	must(t, Guard(t.Context(), folder, testNetworks, func() (knftables.Interface, error) { return nft, nil }))
@@ -111,13 +111,13 @@ func TestATableOfTheProgramsLastStartStays(t *testing.T) {
 func TestATableThatIsNotAsItWasIsReplaced(t *testing.T) {
 	nft := knftables.NewFake(knftables.InetFamily, Table)
 	e := NewEnforcer(nft)
-	_, err := e.Apply(t.Context(), Compile(nine("x/p: {podSelector: {}}")))
+	_, err := e.Apply(t.Context(), Compile(nine("red/p: {podSelector: {}}")))
 	must(t, err)
 	must(t, NewEnforcer(nft).Remove(t.Context()))
-	wanted := Compile(nine("x/q: {podSelector: {}}"))
+	wanted := Compile(nine("red/q: {podSelector: {}}"))
 	_, err = e.Apply(t.Context(), wanted)
 	must(t, err)
-	if !strings.Contains(nft.Dump(), "ingress-x/q") {
+	if !strings.Contains(nft.Dump(), "ingress-red/q") {
 		t.Errorf("now:\n%s", nft.Dump())
 	}
 }

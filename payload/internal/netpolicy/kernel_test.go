@@ -25,42 +25,42 @@ var truths = []struct {
 	policies []string
 }{
 	{"no policy", nil},
-	{"deny all ingress of one namespace", []string{"x/deny: {podSelector: {}}"}},
-	{"deny all egress of one namespace", []string{"x/deny: {podSelector: {}, policyTypes: [Egress]}"}},
+	{"deny all ingress of one namespace", []string{"red/deny: {podSelector: {}}"}},
+	{"deny all egress of one namespace", []string{"red/deny: {podSelector: {}, policyTypes: [Egress]}"}},
 	{"deny everything everywhere", []string{
-		"x/deny: {podSelector: {}, policyTypes: [Ingress, Egress]}", "y/deny: {podSelector: {}, policyTypes: [Ingress, Egress]}",
-		"z/deny: {podSelector: {}, policyTypes: [Ingress, Egress]}",
+		"red/deny: {podSelector: {}, policyTypes: [Ingress, Egress]}", "green/deny: {podSelector: {}, policyTypes: [Ingress, Egress]}",
+		"blue/deny: {podSelector: {}, policyTypes: [Ingress, Egress]}",
 	}},
-	{"from pods of the namespace", []string{"x/p: {podSelector: {matchLabels: {pod: a}}, ingress: [{from: [{podSelector: {matchLabels: {pod: b}}}]}]}"}},
-	{"from namespaces", []string{"x/p: {podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: y}}}]}]}"}},
+	{"from pods of the namespace", []string{"red/p: {podSelector: {matchLabels: {pod: a}}, ingress: [{from: [{podSelector: {matchLabels: {pod: b}}}]}]}"}},
+	{"from namespaces", []string{"red/p: {podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: green}}}]}]}"}},
 	{"from pods of namespaces, or those of others", []string{
-		"x/p: {podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: y}}, podSelector: {matchLabels: {pod: b}}}, {namespaceSelector: {matchLabels: {ns: z}}}]}]}",
+		"red/p: {podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: green}}, podSelector: {matchLabels: {pod: b}}}, {namespaceSelector: {matchLabels: {ns: blue}}}]}]}",
 	}},
 	{"to pods of namespaces at a port", []string{
-		"x/p: {podSelector: {matchLabels: {pod: a}}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {pod: b}}}], ports: [{port: 80}]}]}",
+		"red/p: {podSelector: {matchLabels: {pod: a}}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {pod: b}}}], ports: [{port: 80}]}]}",
 	}},
 	{"a port by its name, in both directions", []string{
-		"x/in: {podSelector: {}, ingress: [{ports: [{port: web}]}]}",
-		"y/out: {podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: web}]}]}",
+		"red/in: {podSelector: {}, ingress: [{ports: [{port: web}]}]}",
+		"green/out: {podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: web}]}]}",
 	}},
-	{"a range of ports", []string{"x/p: {podSelector: {}, ingress: [{ports: [{port: 81, endPort: 90}]}]}"}},
-	{"another protocol", []string{"x/p: {podSelector: {}, ingress: [{ports: [{protocol: UDP, port: 80}]}]}"}},
+	{"a range of ports", []string{"red/p: {podSelector: {}, ingress: [{ports: [{port: 81, endPort: 90}]}]}"}},
+	{"another protocol", []string{"red/p: {podSelector: {}, ingress: [{ports: [{protocol: UDP, port: 80}]}]}"}},
 	{"from a block less a part, IPv4", []string{
-		"x/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.42.0.0/16, except: [10.42.0.32/28]}}]}]}",
+		"red/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.42.0.0/16, except: [10.42.0.32/28]}}]}]}",
 	}},
 	{"from outside, both families", []string{
-		"x/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24}}, {ipBlock: {cidr: 'fd99::/64'}}]}]}",
+		"red/p: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24}}, {ipBlock: {cidr: 'fd99::/64'}}]}]}",
 	}},
 	{"to everything but a part", []string{
-		"x/p: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.42.0.48/28]}}, {ipBlock: {cidr: '::/0', except: ['fd42::30/124']}}]}]}",
+		"red/p: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.42.0.48/28]}}, {ipBlock: {cidr: '::/0', except: ['fd42::30/124']}}]}]}",
 	}},
 	{"policies add up", []string{
-		"x/deny: {podSelector: {}}", "x/b: {podSelector: {matchLabels: {pod: b}}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: z}}}]}]}",
-		"x/port: {podSelector: {}, ingress: [{ports: [{port: 81}]}]}",
+		"red/deny: {podSelector: {}}", "red/b: {podSelector: {matchLabels: {pod: b}}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: blue}}}]}]}",
+		"red/port: {podSelector: {}, ingress: [{ports: [{port: 81}]}]}",
 	}},
 	{"both ends must agree", []string{
-		"x/out: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {ns: y}}}]}]}",
-		"y/in: {podSelector: {matchLabels: {pod: a}}, ingress: [{from: [{podSelector: {}}]}]}",
+		"red/out: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {ns: green}}}]}]}",
+		"green/in: {podSelector: {matchLabels: {pod: a}}, ingress: [{from: [{podSelector: {}}]}]}",
 	}},
 }
 
@@ -200,7 +200,7 @@ func TestAnOpenConnectionIsCutAndGoesOn(t *testing.T) {
 		if !answers(connection) {
 			t.Fatal("nothing passes without a policy")
 		}
-		for _, text := range []string{"x/in: {podSelector: {}}", "y/out: {podSelector: {}, policyTypes: [Egress]}"} {
+		for _, text := range []string{"red/in: {podSelector: {}}", "green/out: {podSelector: {}, policyTypes: [Egress]}"} {
 			world.Policies = nine(text).Policies
 			apply(t, e, world)
 			if answers(connection) {
@@ -230,7 +230,7 @@ func TestAPodThatIsNotKnownYetIsCutOff(t *testing.T) {
 	if os.Getenv(inLab) == "" {
 		return
 	}
-	world := nine("x/p: {podSelector: {}}")
+	world := nine("red/p: {podSelector: {}}")
 	l, e := build(t, world), enforcer(t)
 	serve(t, l.pods[&world.Pods[3]], 80)
 	known := *world

@@ -28,6 +28,7 @@ RESOURCES = {
     "ConfigMap": ("/api/v1", "configmaps"),
     "Deployment": ("/apis/apps/v1", "deployments"),
     "Pod": ("/api/v1", "pods"),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
     "Service": ("/api/v1", "services"),
 }
 REQUEST_SECONDS = 60
