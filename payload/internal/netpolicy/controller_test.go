@@ -145,5 +145,6 @@ func TestAnAddressIsKnownWhenThePluginTakesIt(t *testing.T) {
 	eventually(t, "known", func() bool { return len(early.Addresses("uid")) == 1 })
 	must(t, os.Remove(file))
 	eventually(t, "forgotten", func() bool { return len(early.Addresses("uid")) == 0 })
-	eventually(t, "both are said", func() bool { return len(changes) == 2 })
+	// A file that is made while the folder is being read may be learnt twice.
+	eventually(t, "both are said", func() bool { return len(changes) >= 2 })
 }

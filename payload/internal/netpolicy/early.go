@@ -124,6 +124,10 @@ func (e *Early) learn(ctx context.Context, runtime Sandboxes, name string, chang
 		}
 		e.keep(answer.GetStatus())
 		changed()
+		// What was given back meanwhile has been forgotten before it was known.
+		if _, err := os.Stat(filepath.Join(e.Folder, name)); err != nil {
+			e.forget(name, changed)
+		}
 		return
 	}
 }
