@@ -14,7 +14,8 @@ UPDATE = Record(
     Key(
         "server",
         Text("an http or https address", URL, formats.web_address, 2048),
-        "Where updates come from: the folder that has the channels in it. Without it, sticks only.",
+        "Where updates come from: the folder that has the channels in it. Without it, what a command "
+        "names counts.",
         example='"https://updates.example.com/kubesolo-os"',
     ),
     Key(

@@ -14,8 +14,10 @@ from typing import BinaryIO
 
 from agent.update.errors import Unverified
 from agent.update.manifest import DIGEST
+from agent.update.source import Pace
 
-LARGEST_INDEX = 8 << 20
+# 512 MB in chunks of 39 KiB, as zchunk cuts them.
+LARGEST_INDEX = 1 << 20
 LARGEST_CHUNK = 4 << 20
 
 
@@ -87,10 +89,10 @@ def ranges(wanted: list[Chunk], gap: int = 64 << 10, most: int = 8 << 20) -> lis
 
 def receive(stream: BinaryIO, group: tuple[Chunk, ...], take: Callable[[Chunk, bytes], None]) -> int:
     """Chunks of one answer, each verified before it is taken; returns the bytes read; raises Unverified."""
-    position = group[0].offset
+    position, pace = group[0].offset, Pace()
     for chunk in group:
-        skip(stream, chunk.offset - position)
-        data = read_exactly(stream, chunk.size)
+        read_exactly(stream, chunk.offset - position, pace)
+        data = read_exactly(stream, chunk.size, pace)
         if hashlib.sha256(data).hexdigest() != chunk.sha256:
             raise Unverified(f"a chunk at {chunk.offset} has another SHA-256 than the index")
         take(chunk, data)
@@ -98,16 +100,11 @@ def receive(stream: BinaryIO, group: tuple[Chunk, ...], take: Callable[[Chunk, b
     return position - group[0].offset
 
 
-def skip(stream: BinaryIO, count: int) -> None:
-    """Pass over bytes between chunks."""
-    read_exactly(stream, count)
-
-
-def read_exactly(stream: BinaryIO, count: int) -> bytes:
-    """So many bytes; raises OSError when the stream ends before."""
+def read_exactly(stream: BinaryIO, count: int, pace: Pace) -> bytes:
+    """So many bytes; raises OSError when the stream ends before, Unreachable when it trickles."""
     data = bytearray()
     while len(data) < count:
-        piece = stream.read(count - len(data))
+        piece = pace.read(stream, count - len(data))
         if not piece:
             raise OSError("the connection was closed too early")
         data += piece

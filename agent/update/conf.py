@@ -14,6 +14,7 @@ from agent.update.manifest import WORD
 
 FILE = "etc/kubesolo/update.conf"
 CLOUD = "run/kubesolo/cloud-init/update.conf"
+PROXY = re.compile(r"http://[^\s/]+/?")
 URL = re.compile(r"https?://[^\s/@]+(?:/\S*)?")
 LARGEST = 64 << 10
 YES = {"yes": True, "no": False, "true": True, "false": False}
@@ -119,10 +120,12 @@ def converted(key: str, value: str, kind: str) -> object:
             raise ValueError(f"{value!r} is neither yes nor no")
         return YES[value.lower()]
     if kind == "int":
-        if not value.isascii() or not value.isdigit() or len(value) > 6:
+        if not re.fullmatch("0|[1-9][0-9]{0,5}", value):
             raise ValueError(f"{value!r} is no number of seconds")
         return int(value)
-    if value and key in ("server", "probe-url", "proxy") and not URL.fullmatch(value):
+    if value and key == "proxy" and not PROXY.fullmatch(value):
+        raise ValueError("it is no address of a proxy such as http://proxy.example.com:3128")  # may be secret
+    if value and key in ("server", "probe-url") and not URL.fullmatch(value):
         raise ValueError(f"{value!r} is no address such as https://updates.example.com/kubesolo")
     if value and key == "maintenance-window":
         window.parse(value)

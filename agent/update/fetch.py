@@ -11,8 +11,10 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,14 +22,11 @@ from agent.update import chunks
 from agent.update.chunks import Chunk, Place
 from agent.update.errors import NoRoom, Unreachable, Unverified, UpdateError
 from agent.update.manifest import File, Part
-from agent.update.source import PIECE, Missing, Source, read_small
+from agent.update.source import PIECE, Missing, Pace, Source, read_small
 
 TRIES = 6
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-# A server that gives less than this is given up, and asked again.
-SLOWEST_BYTES_SECOND = 1024
-SLOW_SECONDS = 60.0
 FLUSH_BYTES = 8 << 20
 Progress = Callable[[int, bool], None]
 
@@ -64,13 +63,13 @@ class Fetcher:
         """From a slot that has the same file."""
         for path in self.here.get(name, []):
             if path != out and size_of(path) == file.size:
-                with path.open("rb") as stream, Writer(out, 0) as writer:
-                    while piece := stream.read(PIECE):
+                with Writer(out, 0) as writer:
+                    for piece in pieces(path):
                         writer.write(piece)
                         self.progress(len(piece), False)
                 if whole(out, file):
                     return True
-                self.progress(-file.size, False)
+                self.progress(-size_of(out), False)
         return False
 
     def assembled(self, file: File, index: Part, out: Path) -> bool:
@@ -152,17 +151,14 @@ class Fetcher:
 
     def pour(self, stream: BinaryIO, writer: Writer, count: int, path: str) -> None:
         """So many bytes; raises Unreachable when they do not come, or too slowly."""
-        began, received = time.monotonic(), 0
+        pace, received = Pace(), 0
         while received < count:
-            piece = stream.read(min(PIECE, count - received))
+            piece = pace.read(stream, min(PIECE, count - received))
             if not piece:
                 raise Unreachable(f"{path}: the connection was closed after {received} of {count} bytes")
             writer.write(piece)
             received += len(piece)
             self.progress(len(piece), True)
-            spent = time.monotonic() - began
-            if spent > SLOW_SECONDS and received < spent * SLOWEST_BYTES_SECOND:
-                raise Unreachable(f"{path}: the server gives less than {SLOWEST_BYTES_SECOND} bytes a second")
 
     def again(self, work: Callable[[], None]) -> None:
         """Try it several times, with growing pauses of random length; what is missing is not waited for."""
@@ -175,8 +171,9 @@ class Fetcher:
             except UpdateError as error:
                 if not left or isinstance(error, Unverified):
                     raise
-            except OSError as error:
-                if error.errno is not None and not isinstance(error, (ConnectionError, TimeoutError)):
+            except (OSError, HTTPException) as error:
+                number = getattr(error, "errno", None)
+                if number is not None and not isinstance(error, (ConnectionError, TimeoutError)):
                     raise  # of the disk
                 if not left:
                     raise Unreachable(f"{self.source.where}: {error}") from error
@@ -225,6 +222,13 @@ class Writer:
         if self.unflushed >= FLUSH_BYTES:
             os.fdatasync(self.descriptor)
             self.unflushed = 0
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, up to where it can not be read: what is missing is fetched."""
+    with suppress(OSError), path.open("rb") as stream:
+        while piece := stream.read(PIECE):
+            yield piece
 
 
 def size_of(path: Path) -> int:

@@ -190,11 +190,13 @@ def pod_troubles(pods: Sequence[Mapping[str, Any]], now: float, steady: float) -
 
 
 def passes(pod: Mapping[str, Any]) -> bool:
-    """Whether a pod is on its way out, or belongs to a job, which ends one way or the other."""
+    """Whether a pod is on its way out, was replaced, or belongs to a job, which ends in any case."""
     metadata = pod.get("metadata", {})
     owners = [owner.get("kind") for owner in metadata.get("ownerReferences") or []]
     phase = pod.get("status", {}).get("phase")
-    return bool(metadata.get("deletionTimestamp")) or phase == "Succeeded" or "Job" in owners
+    # What was evicted stays as Failed beside the pod that its owner has made anew.
+    ended = phase == "Succeeded" or (phase == "Failed" and owners)
+    return bool(metadata.get("deletionTimestamp") or ended or "Job" in owners)
 
 
 def waiting(pod: Mapping[str, Any]) -> str:

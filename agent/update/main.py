@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.config.folder import flush, write_file
 from agent.update import conf, state
 from agent.update.errors import (
     DONE,
@@ -45,6 +48,7 @@ usage: kubesolo-update COMMAND [OPTIONS]
 Settings: /etc/kubesolo/update.conf. Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing to do, 4 refused,
 5 source unreachable, 6 not verified, 7 no room, 8 another updater is at work.
 """
+TRIAL_SETTINGS = "mnt/data/update/trial.conf"
 EVENTS = {"success": "UpdateSucceeded", "rolled_back": "UpdateRolledBack"}
 SWITCHES = {"--json", "--force", "--activate", "--no-reboot", "--usb"}
 VALUES = {"--conf", "--state", "--listen", *(f"--{name}" for name in conf.NAMES)} - SWITCHES
@@ -88,6 +92,9 @@ def main(arguments: Sequence[str], root: Path = Path("/")) -> int:
         sys.stdout.write(USAGE)
         return DONE if arguments else WRONG_USAGE
     as_json = "--json" in arguments
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # What is mounted must be unmounted, whoever ends this.
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         options = parse(arguments)
         if options.command not in COMMANDS:
@@ -96,8 +103,9 @@ def main(arguments: Sequence[str], root: Path = Path("/")) -> int:
     except UpdateError as error:
         report(error, arguments[0], as_json=as_json)
         return error.status
-    except OSError as error:
-        wrong = UpdateError(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except (OSError, HTTPException) as error:
+        place = getattr(error, "filename", None) or "the source"
+        wrong = UpdateError(f"{place}: {getattr(error, 'strerror', None) or error}")
         report(wrong, arguments[0], as_json=as_json)
         return FAILED
 
@@ -177,7 +185,18 @@ def activate(options: Options, root: Path) -> int:
     """Start the other slot."""
     agent = updater(options, root)
     agent.activate()
+    keep_trial_settings(root, options.settings)
     return start_over(agent, options)
+
+
+def keep_trial_settings(root: Path, settings: dict[str, str]) -> None:
+    """What of the command line is for the trial, where the node's update-conf.sh finds it."""
+    lines = [f"{key}={settings[key]}\n" for key in ("auto-rollback-after", "probe-url") if key in settings]
+    path = root / TRIAL_SETTINGS
+    path.unlink(missing_ok=True)
+    if lines:
+        write_file(str(path), "".join(lines).encode(), 0o600)
+        flush(str(path.parent))
 
 
 def rollback(options: Options, root: Path) -> int:
@@ -210,10 +229,14 @@ def start_over(agent: Updater, options: Options) -> int:
 def settle(options: Options, root: Path) -> int:
     """Put the record in order after a boot; for the boot's own scripts."""
     from agent.update.settle import settle as settled
+    from agent.update.updater import Updater
 
-    agent = updater(options, root)
+    # A mistake in the settings must not keep the record as it is not.
+    agent = Updater(root, conf.Conf(), say=say)
     before = agent.state.phase
     text = settled(agent)
+    if agent.state.phase in ("success", "rolled_back", "failed"):
+        (root / TRIAL_SETTINGS).unlink(missing_ok=True)
     if agent.state.phase != before and (reason := EVENTS.get(agent.state.phase)):
         tell_kubernetes(root, reason, text)
     return done(options, text)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.update import gates, manifest, signature
-from agent.update.errors import Refused
+from agent.update.errors import NothingToDo, Refused
 from agent.update.gates import Node
 from agent.update.manifest import Manifest
 from agent.update.source import Source, read_small
@@ -41,8 +41,15 @@ def read(source: Source, keys: Mapping[str, str], node: Node, name: str) -> Mani
     """One manifest: its form, whom it is for, its signature, its time."""
     data = read_small(source, f"{name}.json", manifest.LARGEST)
     found = manifest.parse(data)
+    nothing = None
     for gate in gates.OFFER:
-        gate(node, found)
+        try:
+            gate(node, found)
+        except NothingToDo as reason:
+            # Only a manifest that is signed, and still holds, may say so.
+            nothing = nothing or reason
     signature.signer(dict(keys), data, read_small(source, f"{name}.json.sig", LARGEST_SIGNATURE))
     gates.is_timely(node, found, newest=name == LATEST)
+    if nothing:
+        raise nothing
     return found

@@ -85,12 +85,11 @@ def opener(conf: Conf) -> urllib.request.OpenerDirector:
         urllib.request.HTTPErrorProcessor(),
     ):
         director.add_handler(handler)
-    if conf.server.startswith("https:") or conf.ca:
-        import ssl
+    import ssl
 
-        try:
-            context = ssl.create_default_context(cafile=conf.ca or None)
-        except OSError as error:
-            raise UsageError(f"ca: {conf.ca} cannot be used: {error}") from error
-        director.add_handler(urllib.request.HTTPSHandler(context=context))
+    try:
+        context = ssl.create_default_context(cafile=conf.ca or None)
+    except OSError as error:
+        raise UsageError(f"ca: {conf.ca} cannot be used: {error}") from error
+    director.add_handler(urllib.request.HTTPSHandler(context=context))
     return director

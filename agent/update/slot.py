@@ -24,6 +24,8 @@ OTHER = {"A": "B", "B": "A"}
 NEW = ".part"
 LIST = "manifest.json"
 WORK = "run/kubesolo/update"
+MOUNTS = ("other", "running", "esp", "stick")
+MOST_MOUNTS = 8
 SECTOR = 512
 RESERVE = 1.1
 # e2fsck(8): less than this is mended or was whole.
@@ -98,6 +100,14 @@ def mounted(root: Path, device: str, name: str, *, write: bool) -> Iterator[Path
         yield point
     finally:
         run(["umount", str(point)])
+
+
+def release(root: Path) -> None:
+    """Unmount what an updater that was killed has left; without it, e2fsck would refuse the slot."""
+    for name in MOUNTS:
+        for _ in range(MOST_MOUNTS):
+            if not os.path.ismount(root / WORK / name) or run(["umount", str(root / WORK / name)]):
+                break
 
 
 def prepare(root: Path, device: str, label: str) -> None:

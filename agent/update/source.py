@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -15,6 +17,9 @@ from agent.update.errors import Unreachable, UsageError
 STICK = "KSOLOUPDATE"
 STICK_FOLDERS = ("update", "")
 PIECE = 256 << 10
+# A source that gives less than this for so long is given up, and asked again.
+SLOWEST_BYTES_SECOND = 1024
+SLOW_SECONDS = 60.0
 
 
 class Missing(Unreachable):
@@ -92,14 +97,32 @@ def mounted_stick(root: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(point)], stdin=subprocess.DEVNULL, check=False)
 
 
+class Pace:
+    """Reads a stream as it comes, and gives up one that trickles, also below the size of a piece."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.received = 0
+
+    def read(self, stream: BinaryIO, most: int) -> bytes:
+        """What is there, at most so many bytes; nothing at the end. Raises Unreachable."""
+        read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
+        data = read(most)
+        self.received += len(data)
+        spent = time.monotonic() - self.began
+        if spent > SLOW_SECONDS and self.received < spent * SLOWEST_BYTES_SECOND:
+            raise Unreachable(f"the source gives less than {SLOWEST_BYTES_SECOND} bytes a second")
+        return data
+
+
 def read_small(source: Source, path: str, most: int) -> bytes:
     """All of a small file; raises Unreachable, also when it is larger than `most` bytes."""
     try:
         with source.open(path) as stream:
-            data = bytearray()
-            while len(data) <= most and (piece := stream.read(most + 1 - len(data))):
+            data, pace = bytearray(), Pace()
+            while len(data) <= most and (piece := pace.read(stream, most + 1 - len(data))):
                 data += piece
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise Unreachable(f"{path} cannot be read from {source.where}: {error}") from error
     if len(data) > most:
         raise Unreachable(f"{path} on {source.where} is larger than {most} bytes")

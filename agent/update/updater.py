@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from agent.update.version import Version
 
 LOCK = "run/kubesolo/update.lock"
 PROGRESS_SECONDS = 2.0
+NOTED_SECONDS = 10.0
+# Of what the slots hold; the memory of a node is small, and these indexes are not signed.
+MOST_CHUNKS = 20_000
 
 
 @dataclass
@@ -75,23 +78,46 @@ class Updater:
         return found
 
     def note_available(self, version: str) -> None:
-        """For status and metrics."""
-        if self.state.available != version:
-            self.save(self.state.phase, available=version)
+        """For status and metrics; whoever else writes the record is not disturbed."""
+        with suppress(Busy), self.alone():
+            if self.state.available != version:
+                self.save(self.state.phase, available=version)
 
     def apply(self) -> bool:
         """Bring what is offered into the other slot; False when it is there already."""
+        self.settle_first()
         with self.alone():
             node = self.node()
             gates.in_window(node)
             keys = trust.trusted(self.root, self.conf.pubkey)
             with source.opened(self.root, self.conf, node.architecture) as place:
-                found = offer.find(place, keys, node)
-                disk = self.gates_of_the_node(found.manifest)
+                with self.checking():
+                    found = offer.find(place, keys, node)
+                    disk = self.gates_of_the_node(found.manifest)
                 if self.is_staged(disk, found.manifest):
                     return False
                 self.stage(place, found, disk)
         return True
+
+    def settle_first(self) -> None:
+        """What has become of the last trial counts before the next one is taken."""
+        if self.state.phase in ("activated", "verifying"):
+            from agent.update.settle import settle
+
+            settle(self)
+
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        """Say so meanwhile, unless the record has something of more weight to say."""
+        before = self.state.phase
+        if before in ("staged", "activated", "verifying"):
+            yield
+            return
+        self.save("checking")
+        try:
+            yield
+        finally:
+            self.save(before)
 
     def gates_of_the_node(self, wanted: Manifest) -> Disk:
         """Room, label, and no trial that runs."""
@@ -163,7 +189,7 @@ class Updater:
             fetcher = Fetcher(
                 place,
                 {name: [running / name, other / name] for name in wanted.files},
-                self.known_chunks(place, running, other),
+                self.known_chunks(place, wanted, running, other),
                 progress.add,
             )
             for name, file in wanted.files.items():
@@ -171,7 +197,7 @@ class Updater:
             slot.switch(other, wanted)
             progress.finish()
 
-    def known_chunks(self, place: Source, *folders: Path) -> dict[str, Place]:
+    def known_chunks(self, place: Source, wanted: Manifest, *folders: Path) -> dict[str, Place]:
         """Chunks of what the slots hold, if the source still knows these versions."""
         found: dict[str, Place] = {}
         for folder in reversed(folders):
@@ -181,7 +207,7 @@ class Updater:
                 data = source.read_small(place, f"{version}.json", manifest.LARGEST)
                 known = manifest.parse(data)
                 for name, file in known.files.items():
-                    if file.chunks:
+                    if file.chunks and name in wanted.files and len(found) < MOST_CHUNKS:
                         # Not signed here: every chunk is compared with its digest before it is used.
                         index = source.read_small(place, file.chunks.path, chunks.LARGEST_INDEX)
                         found.update(chunks.places(folder / name, chunks.parse(index, file.size)))
@@ -193,6 +219,11 @@ class Updater:
         """Start the other slot at the next boot; it has to be confirmed."""
         with self.alone():
             disk = slot.find_disk(self.root)
+            if self.state.phase in ("activated", "verifying") and disk.running == self.state.slot:
+                raise Refused(
+                    f"version {self.state.to} runs on trial; wait until it is confirmed or given up"
+                )
+            self.may_start_over()
             if self.state.phase == "activated":
                 return
             if self.state.phase != "staged":
@@ -209,13 +240,24 @@ class Updater:
                 boot.put_on_trial(point, disk.other, self.state.to)
         self.say(f"version {self.state.to} in slot {disk.other} starts at the next boot")
 
+    def may_start_over(self) -> None:
+        """Window and label count again, as a download may take hours."""
+        gates.in_window(self.node())
+        if not self.force and self.is_blocked():
+            raise Refused("the node is labelled updates.kubesolo.io/block=true (--force does it anyway)")
+
     def rollback(self) -> str:
-        """Go to the other slot's version; returns it."""
+        """Go back to the other slot's older version; returns it."""
         with self.alone():
             disk = slot.find_disk(self.root)
             with slot.mounted(self.root, disk.device(disk.other), "other", write=False) as folder:
                 version = slot.verify(folder)
             running = str(self.node().version)
+            if not self.force and (version in self.state.refused or not Version(version) < Version(running)):
+                raise Refused(
+                    f"slot {disk.other} holds version {version}, which is none to go back to from {running} "
+                    "(--force starts it all the same)"
+                )
             if Version(version) < self.node().floor:
                 raise Refused(
                     f"version {version} is below {self.state.floor}, the lowest that this node may have"
@@ -240,6 +282,7 @@ class Updater:
                 raise Busy("another updater is at work") from None
             # What the other one has written since.
             self.state = state.load(self.root, self.place)
+            slot.release(self.root)
             yield
 
 
@@ -252,6 +295,7 @@ class Progress:
     done: int = 0
     fetched: int = 0
     said: float = field(default_factory=time.monotonic)
+    noted: float = field(default_factory=time.monotonic)
     began: float = field(default_factory=time.monotonic)
 
     def add(self, count: int, from_source: bool) -> None:
@@ -262,6 +306,9 @@ class Progress:
         if now - self.said >= PROGRESS_SECONDS:
             self.said = now
             self.show(now)
+        if now - self.noted >= NOTED_SECONDS:
+            self.noted = now
+            self.updater.save("downloading", done=self.done)
 
     def show(self, now: float) -> None:
         """Per cent, MB/s, time left."""

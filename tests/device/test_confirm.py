@@ -149,11 +149,16 @@ def test_the_deadline_is_configurable(node: FakeRoot) -> None:
 
 
 def test_a_node_stays_up_when_both_slots_have_been_tried(node: FakeRoot) -> None:
+    """The updater is told, and what becomes well after all is confirmed."""
     not_ready(node)
     environment(node, {**COMMITTED, "boot_counter": "2", "fallback_from": "A", "fallback_seen": "0"})
+    node.write("mnt/data/update/state.json", '{"phase": "activated", "from": "0.1.0"}')
+    well = 'kubesolo-update() { echo "999999 ok" >"$ROOT/run/kubesolo/payload.health"; }\n'
+    node.write("fakes/updater", well)
     gate(node)
     assert node.called("reboot") == []
     assert "both slots have been tried" in log(node)
+    assert {name: state(node)[name] for name in COMMITTED} == COMMITTED
 
 
 def test_cluster_dns_is_not_what_a_slot_is_judged_by(node: FakeRoot) -> None:
@@ -240,12 +245,12 @@ def test_pods_that_were_kept_away_come_back(node: FakeRoot) -> None:
     assert node.called("python3") == ["-I -S -m agent.update.drain uncordon"]
 
 
-@pytest.mark.parametrize(("phase", "told"), [("activated", 1), ("verifying", 1), ("success", 0)])
+@pytest.mark.parametrize(("phase", "told"), [("activated", 2), ("verifying", 2), ("success", 0)])
 def test_the_updater_is_told_when_it_waits_for_it(node: FakeRoot, phase: str, told: int) -> None:
     node.write("mnt/data/update/state.json", f'{{"phase": "{phase}", "from": "0.1.0"}}')
     node.write("fakes/updater", 'kubesolo-update() { echo "kubesolo-update $*" >>"$ROOT/calls"; }\n')
     gate(node)
-    assert node.called("kubesolo-update") == ["settle"] * told
+    assert node.called("kubesolo-update") == ["settle"] * told, "when its trial begins, and when it ends"
 
 
 def test_a_confirmed_version_leaves_no_way_back_for_the_database(node: FakeRoot) -> None:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import pytest
 
-from agent.update import fetch, server, slot, state, trust
+from agent.update import fetch, server, slot, source, state, trust
 from agent.update.conf import Conf
 from agent.update.errors import Refused, Unreachable, Unverified, UpdateError
 from agent.update.keys import TEST_KEY
@@ -167,9 +167,8 @@ def test_a_redirect_within_http_is_followed(node: FakeNode, http: type[Handler])
 def test_a_slow_server_is_given_up(
     node: FakeNode, http: type[Handler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "SLOW_SECONDS", 0.2)
-    monkeypatch.setattr(fetch, "SLOWEST_BYTES_SECOND", 1 << 30)
-    monkeypatch.setattr(fetch, "PIECE", 1000)
+    monkeypatch.setattr(source, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(source, "SLOWEST_BYTES_SECOND", 1 << 20)
     monkeypatch.setattr(fetch, "TRIES", 1)
 
     def slowly(handler: Handler) -> None:
@@ -182,8 +181,29 @@ def test_a_slow_server_is_given_up(
                 return
             time.sleep(0.05)
 
-    http.odd[IMAGE] = slowly
+    http.odd["latest.json.sig"] = slowly
     fails(node, http, Unreachable, "gives less than")
+    http.odd[IMAGE] = http.odd.pop("latest.json.sig")
+    fails(node, http, Unreachable, "gives less than")
+
+
+def test_a_chunked_answer_that_is_cut(node: FakeNode, http: type[Handler]) -> None:
+    def cut_chunk(handler: Handler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"1000\r\nabc")
+
+    http.odd["latest.json"] = cut_chunk
+    fails(node, http, Unreachable, r"latest\.json cannot be read")
+    http.odd[IMAGE] = http.odd.pop("latest.json")
+    fails(node, http, UpdateError, "IncompleteRead|SHA-256|closed")
+
+
+def test_a_redirect_from_http_to_https_is_tried(node: FakeNode, http: type[Handler]) -> None:
+    http.odd["latest.json"] = lambda handler: handler.redirect("https://127.0.0.1:1/latest.json")
+    fails(node, http, Unreachable, "refused")
 
 
 def test_a_silent_server_is_given_up(
@@ -219,6 +239,17 @@ def test_offers_that_are_not_for_this_node(
     with pytest.raises(kind, match=words):
         node.updater(Conf(folder=str(served.top))).apply()
     assert node.content("B") == OLD
+
+
+def test_only_a_signed_manifest_says_that_nothing_is_new(node: FakeNode, served: Bundle) -> None:
+    served.manifest = served.changed(version="0.1.0")
+    served.write(signed_by="stranger")
+    with pytest.raises(Unverified, match="not signed"):
+        node.updater(Conf(folder=str(served.top))).check()
+    served.manifest = served.changed(expires="2026-11-02T00:00:00Z")
+    served.write()
+    with pytest.raises(Refused, match="has expired"):
+        node.updater(Conf(folder=str(served.top))).check()
 
 
 def test_signatures_that_are_no_use(node: FakeNode, served: Bundle) -> None:

@@ -6,12 +6,13 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.update import conf, main, settle, slot, state
+from agent.update import conf, fetch, main, settle, slot, state
 from agent.update.conf import Conf
 from agent.update.errors import Busy, NothingToDo, Refused, Unreachable, Unverified, UpdateError
 from tests.unit.update.machine import NEW, OLD, FakeNode, fill
@@ -145,11 +146,69 @@ def test_going_back_on_purpose(node: FakeNode, served: Bundle) -> None:
         node.updater(of(served)).apply()
 
 
+def test_going_back_never_goes_forward(node: FakeNode, served: Bundle) -> None:
+    """The other slot holds what was given up, or what was only staged."""
+    node.updater(of(served)).apply()
+    with pytest.raises(Refused, match=r"holds version 0\.2\.0, which is none to go back to from 0\.1\.0"):
+        node.updater(of(served)).rollback()
+    assert node.environment()["active_slot"] == "A"
+    assert state.load(node.root).refused == {}
+
+
+def test_a_trial_is_not_activated_again(node: FakeNode, served: Bundle) -> None:
+    activate(node, served)
+    node.running = "B"
+    with pytest.raises(Refused, match="runs on trial"):
+        node.updater(of(served)).activate()
+
+
+def test_a_window_that_has_closed_meanwhile_leaves_it_staged(node: FakeNode, served: Bundle) -> None:
+    node.updater(of(served)).apply()
+    now = time.gmtime()
+    later = (now.tm_hour + 2) % 24
+    closed = of(served, window=f"{later:02}:00-{(later + 1) % 24:02}:00")
+    with pytest.raises(Refused, match="outside of the maintenance window"):
+        node.updater(closed).activate()
+    assert state.load(node.root).phase == "staged"
+    node.updater(closed, force=True).activate()
+
+
+def test_checking_does_not_undo_what_another_has_written(node: FakeNode, served: Bundle) -> None:
+    slow = node.updater(of(served))
+    node.updater(of(served)).apply()
+    slow.check()
+    record = state.load(node.root)
+    assert (record.phase, record.floor) == ("staged", "0.1.0")
+    assert record.newest
+
+
+def test_a_bad_sector_of_a_slot_is_fetched(
+    node: FakeNode, served: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rotten(path: Path) -> Iterator[bytes]:
+        yield from ()
+
+    monkeypatch.setattr(fetch, "pieces", rotten)
+    node.updater(of(served)).apply()
+    assert node.content("B") == NEW
+
+
+def test_settings_of_a_trial_go_with_it(node: FakeNode, served: Bundle) -> None:
+    node.updater(of(served)).apply()
+    assert main.main(["activate", "--no-reboot", "--auto-rollback-after", "90"], node.root) == 0
+    path = node.root / main.TRIAL_SETTINGS
+    assert path.read_text() == "auto-rollback-after=90\n"
+    node.running = "B"
+    node.set_environment(boot_success="1")
+    assert main.main(["settle"], node.root) == 0
+    assert not path.exists()
+
+
 def test_a_damaged_slot_is_neither_activated_nor_gone_back_to(node: FakeNode, served: Bundle) -> None:
     node.updater(of(served)).apply()
     path = node.slot("B") / "overlay.squashfs"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    for work in (node.updater(of(served)).activate, node.updater(of(served)).rollback):
+    for work in (node.updater(of(served)).activate, node.updater(of(served), force=True).rollback):
         with pytest.raises(UpdateError, match=r"overlay\.squashfs in the slot is damaged"):
             work()
     assert node.environment()["active_slot"] == "A"
