@@ -118,7 +118,7 @@ class Server(Shell):
 
     def advertise(self) -> None:
         """Be the router of an IPv6 network, too."""
-        self.run("ip address add fd00:77::1/64 dev eth0 nodad")
+        self.run("ip address add fd00:77::1/64 dev eth0")
         self.run("(python3 -I -S /run/kubesolo-init/advertise.py >/tmp/advertise.log 2>&1 &)")
 
     def reaches(self, target: str, source: str) -> None:
