@@ -27,7 +27,10 @@ CORDONED = "updates.kubesolo.io/cordoned"
 MARK = "mnt/data/update/cordoned"
 MIRROR = "kubernetes.io/config.mirror"
 REASONS = ("UpdateRolledBack", "UpdateSucceeded", "UpdateRefused")
+# Answers that another try does not change.
+REFUSALS = (401, 403)
 SECONDS = 60.0
+TRIES = 20
 PAUSE = 2.0
 # The API server keeps an event's message so long (validation.go: 1,024 bytes).
 MESSAGE_BYTES = 1024
@@ -96,16 +99,25 @@ def drain(
     """
     if not kube.runs_pods(root):
         return []
-    cordon(root)
-    client, name = kube.connect(root), kube.node_name(root)
-    deadline = now() + seconds
-    while pods := movable(client, name):
-        if now() >= deadline:
-            return [delete(client, pod) for pod in pods]
-        for pod in pods:
-            evict(client, pod)
+    client, name, deadline = kube.connect(root), kube.node_name(root), now() + seconds
+    cordoned = False
+    while True:
+        try:
+            if not cordoned:
+                cordon(root)
+                cordoned = True
+            pods = movable(client, name)
+            if not pods:
+                return []
+            if now() >= deadline:
+                return [delete(client, pod) for pod in pods]
+            for pod in pods:
+                evict(client, pod)
+        except kube.KubeError as error:
+            # A node that is busy with ending pods may be slow to answer.
+            if now() >= deadline or error.code in REFUSALS:
+                raise
         sleep(PAUSE)
-    return []
 
 
 def movable(client: kube.Kube, name: str) -> list[Mapping[str, Any]]:
@@ -191,20 +203,25 @@ def report(root: Path, reason: str, message: str) -> None:
     client.post("/api/v1/namespaces/default/events", event)
 
 
-def main(arguments: Sequence[str], root: Path | None = None) -> int:
-    """Uncordon, as the health gate does; returns the exit status."""
+def main(
+    arguments: Sequence[str], root: Path | None = None, sleep: Callable[[float], None] = time.sleep
+) -> int:
+    """Uncordon, as the health gate does, at the latest at the last of TRIES; returns the exit status."""
     from pathlib import Path
 
     if list(arguments) != ["uncordon"]:
         sys.stderr.write(f"{__doc__}\n")
         return WRONG_USAGE
-    try:
-        if uncordon(root or Path("/")):
-            print("pods may start on this node again")
-    except kube.KubeError as error:
-        sys.stderr.write(f"{error}\n")
-        return FAILED
-    return 0
+    for _ in range(TRIES):
+        try:
+            if uncordon(root or Path("/")):
+                print("pods may start on this node again")
+        except kube.KubeError as error:
+            sys.stderr.write(f"{error}\n")
+            sleep(PAUSE)
+        else:
+            return 0
+    return FAILED
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ KUBECONFIG = "var/lib/kubesolo/pki/admin/admin.kubeconfig"
 # Only a payload that runs containers has it (tasks/payload.py): the root images say so, not what went wrong.
 SHIM = "usr/bin/containerd-shim-runc-v2"
 HOST_NAME = "run/kubesolo/etc/hostname"
-TIMEOUT = 10.0
+# A small node that is busy takes its time.
+TIMEOUT = 30.0
 # Bytes of an answer. A node's own lists are far below; memory is dear.
 LONGEST = 16 << 20
 MERGE = "application/merge-patch+json"

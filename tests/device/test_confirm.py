@@ -198,7 +198,7 @@ def test_a_trial_is_looked_at_closely_with_the_settings_of_updates(node: FakeRoo
     gate(node)
     (call,) = healthy(node)
     assert call.endswith("python3 -I -S -m agent.update.health 300 http://a/?b=c /etc/kubesolo/ca.pem")
-    assert call.startswith("-s KILL 2"), "it ends even when what it asks keeps it"
+    assert call.startswith("-s KILL 3"), "it ends even when what it asks keeps it"
     assert state(node) == COMMITTED
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,32 @@ def test_a_pod_that_ends_slowly_is_asked_once_and_waited_for_within_bounds(
     assert clock.time == 10
 
 
+def test_an_answer_that_does_not_come_is_asked_for_again(
+    pods_root: Path, api: ApiServer, clock: Clock
+) -> None:
+    set_pods(api, pod("a"))
+    answers: Iterator[tuple[int, object]] = iter([(500, {}), (503, {})])
+    api.answers["GET", PODS] = lambda body: next(answers, (200, api.objects[PODS]))
+    assert drain.drain(pods_root, 60, clock.now, clock.sleep) == []
+    assert api.called("POST") == ["/api/v1/namespaces/web/pods/a/eviction"]
+
+
+def test_an_api_that_never_answers_is_said_at_the_deadline(
+    pods_root: Path, api: ApiServer, clock: Clock
+) -> None:
+    api.answers["GET", PODS] = (500, {})
+    with pytest.raises(kube.KubeError):
+        drain.drain(pods_root, 10, clock.now, clock.sleep)
+    assert clock.time == 10
+
+
+def test_who_may_not_is_told_at_once(pods_root: Path, api: ApiServer, clock: Clock) -> None:
+    api.answers["GET", PODS] = (403, {})
+    with pytest.raises(kube.KubeError):
+        drain.drain(pods_root, 10, clock.now, clock.sleep)
+    assert clock.time == 0
+
+
 def test_the_pod_that_updates_does_not_evict_itself(
     pods_root: Path, api: ApiServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,3 +192,12 @@ def test_the_command_uncordons(pods_root: Path, api: ApiServer, capsys: pytest.C
     assert drain.main(["uncordon"], pods_root) == 0
     assert "may start" in capsys.readouterr().out
     assert drain.main([], pods_root) == 2
+
+
+def test_the_command_asks_a_busy_server_again(pods_root: Path, api: ApiServer, clock: Clock) -> None:
+    drain.cordon(pods_root)
+    answers: Iterator[tuple[int, object]] = iter([(503, {}), (503, {})])
+    api.answers["GET", NODE] = lambda body: next(answers, (200, api.objects[NODE]))
+    assert drain.main(["uncordon"], pods_root, clock.sleep) == 0
+    api.answers["GET", NODE] = (503, {})
+    assert drain.main(["uncordon"], pods_root, clock.sleep) == 1
