@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.config.folder import flush, write_file
+from agent.durable import replace_file
 
 USAGE = "usage: kubesolo-os reset [--all] [--yes]\n"
 WRONG_USAGE = 2
@@ -59,8 +59,4 @@ def confirmed(name: str, ask: Callable[[str], str]) -> bool:
 
 def write_mark(path: Path, what: str) -> None:
     """On the disk when this returns."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    write_file(str(new), f"{what}\n".encode(), 0o644)
-    new.replace(path)
-    flush(str(path.parent))
+    replace_file(str(path), f"{what}\n".encode(), 0o644)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from agent import durable
 from agent.config.render import FILES, PROBLEMS, REPORT, File, mode_of
 
 NEW = ".new"
@@ -26,12 +27,12 @@ def write(folder: str, files: Mapping[str, File]) -> None:
     os.mkdir(new)
     os.chmod(new, 0o755)
     for name, (data, mode) in files.items():
-        write_file(os.path.join(new, name), data, mode)
-    flush(new)
+        durable.write_file(os.path.join(new, name), data, mode)
+    durable.flush(new)
     if os.path.isdir(folder):
         os.rename(folder, old)
     os.rename(new, folder)
-    flush(os.path.dirname(folder) or ".")
+    durable.flush(os.path.dirname(folder) or ".")
     remove(old)
 
 
@@ -78,25 +79,6 @@ def read_file(path: str) -> bytes:
     """The bytes of a file."""
     with open(path, "rb") as stream:
         return stream.read()
-
-
-def write_file(path: str, data: bytes, mode: int) -> None:
-    """A new file, on the disk when this returns."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with open(descriptor, "wb") as stream:
-        os.fchmod(descriptor, mode)
-        stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
-
-
-def flush(folder: str) -> None:
-    """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove(folder: str) -> None:

@@ -62,16 +62,6 @@ def put_on_trial(point: Path, slot: str, version: str) -> None:
     (point / FAILURE).unlink(missing_ok=True)
 
 
-def take_back(point: Path, slot: str) -> None:
-    """Make the running slot the active one again; raises UpdateError."""
-    try:
-        values = {name: value for name, value in grubenv.read(point / GRUBENV).items() if name != TRIAL}
-        values.update(active_slot=slot, boot_counter="3", boot_success="1")
-        grubenv.write(point / GRUBENV, values)
-    except (OSError, GrubenvError) as error:
-        raise UpdateError(f"the boot environment cannot be written: {error}") from error
-
-
 def failure(point: Path) -> dict[str, str]:
     """What the failed slot has left about its end: slot, stage, reason; and the last lines of its log."""
     try:

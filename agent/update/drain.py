@@ -8,11 +8,11 @@ operator has cordoned stays so. A file (MARK) says the same to whoever should no
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import suppress
 
+from agent.durable import replace_file
 from agent.update import kube
 from agent.update.errors import FAILED, WRONG_USAGE
 
@@ -57,12 +57,7 @@ def write_mark(root: Path) -> None:
     """Raises OSError."""
     mark = root / MARK
     mark.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    os.fsync(descriptor)
-    os.close(descriptor)
-    folder = os.open(mark.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    os.fsync(folder)
-    os.close(folder)
+    replace_file(str(mark), b"", 0o644)
 
 
 def uncordon(root: Path) -> bool:

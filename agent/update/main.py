@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.config.folder import flush, write_file
+from agent.durable import replace_file
 from agent.update import conf, state
 from agent.update.errors import (
     DONE,
@@ -193,10 +193,10 @@ def keep_trial_settings(root: Path, settings: dict[str, str]) -> None:
     """What of the command line is for the trial, where the node's update-conf.sh finds it."""
     lines = [f"{key}={settings[key]}\n" for key in ("auto-rollback-after", "probe-url") if key in settings]
     path = root / TRIAL_SETTINGS
-    path.unlink(missing_ok=True)
     if lines:
-        write_file(str(path), "".join(lines).encode(), 0o600)
-        flush(str(path.parent))
+        replace_file(str(path), "".join(lines).encode(), 0o600)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def rollback(options: Options, root: Path) -> int:

@@ -10,15 +10,13 @@ import sys
 from contextlib import suppress
 
 from agent.update.errors import WRONG_USAGE
+from agent.update.state import PHASES as PHASES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-PHASES = (
-    "idle", "checking", "downloading", "staged", "activated", "verifying", "success", "rolled_back", "failed",
-)  # fmt: skip
 # Phases in which `to` names a version that this node does not have yet.
 UNDERWAY = ("downloading", "staged", "activated", "failed")
 NOW = "run/kubesolo/update.prom"

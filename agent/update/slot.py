@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.config.folder import flush, write_file
+from agent.durable import flush, write_file
 from agent.update.errors import NoRoom, Refused, Unverified, UpdateError
 from agent.update.fetch import digest
 from agent.update.manifest import DIGEST, FILE_NAME, KERNEL, Manifest

@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from agent.config.folder import flush, write_file
+from agent.durable import replace_file
 
 PLACE = "mnt/data/update/state.json"
 PHASES = (
@@ -105,9 +105,5 @@ def save(root: Path, state: State, place: str = "") -> None:
     """Write the record, on the disk when this returns; raises OSError."""
     state.updated = int(time.time())
     path = Path(place) if place else root / PLACE
-    beside = f"{path}.new"
     os.makedirs(path.parent, exist_ok=True)
-    Path(beside).unlink(missing_ok=True)
-    write_file(beside, (json.dumps(as_json(state), indent=1) + "\n").encode(), 0o600)
-    os.rename(beside, path)
-    flush(str(path.parent))
+    replace_file(str(path), (json.dumps(as_json(state), indent=1) + "\n").encode(), 0o600)

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from agent.config.folder import flush, write_file
+from agent.durable import replace_file
 from agent.update.errors import UsageError
 from agent.update.keys import TEST_KEY
 
@@ -60,8 +60,4 @@ def accept(root: Path, keys: tuple[str, ...]) -> None:
     if not new:
         return
     os.makedirs(folder, exist_ok=True)
-    beside = str(path) + ".new"
-    Path(beside).unlink(missing_ok=True)
-    write_file(beside, "".join(f"{key}\n" for key in [*known, *new]).encode(), 0o644)
-    os.rename(beside, path)
-    flush(str(folder))
+    replace_file(str(path), "".join(f"{key}\n" for key in [*known, *new]).encode(), 0o644)

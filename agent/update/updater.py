@@ -123,8 +123,7 @@ class Updater:
         """Room, label, and no trial that runs."""
         disk = slot.find_disk(self.root)
         slot.room(self.root, disk, wanted)
-        if not self.force and self.is_blocked():
-            raise Refused("the node is labelled updates.kubesolo.io/block=true (--force does it anyway)")
+        self.refuse_when_blocked()
         with boot.environment(self.root, disk) as point:
             if boot.on_trial(boot.variables(point)):
                 raise Refused("an update is on trial; wait until it is confirmed or given up")
@@ -243,6 +242,10 @@ class Updater:
     def may_start_over(self) -> None:
         """Window and label count again, as a download may take hours."""
         gates.in_window(self.node())
+        self.refuse_when_blocked()
+
+    def refuse_when_blocked(self) -> None:
+        """An operator keeps the node as it is; force goes before that."""
         if not self.force and self.is_blocked():
             raise Refused("the node is labelled updates.kubesolo.io/block=true (--force does it anyway)")
 
