@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,15 +35,21 @@ Progress = Callable[[int, bool], None]
 class Fetcher:
     """What all files of a bundle have in common.
 
-    here: files of the slots, by name, with what is known of them. known: chunks that are here, by digest.
+    here: files of the slots, by name. find_chunks: gives the chunks that are here, by digest; asked once, and
+    only when a file is made of chunks.
     progress: is told how many bytes are new, and whether they came from the source. sleep: for tests.
     """
 
     source: Source
     here: Mapping[str, list[Path]]
-    known: Mapping[str, Place]
+    find_chunks: Callable[[], Mapping[str, Place]]
     progress: Progress
     sleep: Callable[[float], None] = time.sleep
+
+    @cached_property
+    def known(self) -> Mapping[str, Place]:
+        """The chunks that are here."""
+        return self.find_chunks()
 
     def obtain(self, name: str, file: File, out: Path) -> None:
         """Make `out` the file; raises Unreachable, Unverified, NoRoom."""
@@ -86,14 +92,16 @@ class Fetcher:
 
     def assemble(self, file: File, wanted: list[Chunk], out: Path) -> None:
         """Write all chunks to their places."""
+        # Behind what an earlier try has left there is nothing to look at.
+        end = size_of(out)
         with Writer(out, None, file.size) as writer:
-            missing = [chunk for chunk in wanted if not self.placed(chunk, out, writer)]
+            missing = [chunk for chunk in wanted if not self.placed(chunk, out, end, writer)]
             for group in chunks.ranges(missing):
                 self.again(lambda group=group: self.fetch_group(file, group, writer))  # type: ignore[misc]
 
-    def placed(self, chunk: Chunk, out: Path, writer: Writer) -> bool:
+    def placed(self, chunk: Chunk, out: Path, end: int, writer: Writer) -> bool:
         """Whether a chunk is there already, or could be put there from what is here."""
-        if chunks.read_at(Place(out, chunk.offset), chunk) is None:
+        if chunk.offset >= end or chunks.read_at(Place(out, chunk.offset), chunk) is None:
             place = self.known.get(chunk.sha256)
             data = chunks.read_at(place, chunk) if place else None
             if data is None:
@@ -171,9 +179,8 @@ class Fetcher:
             except UpdateError as error:
                 if not left or isinstance(error, Unverified):
                     raise
-            except (OSError, HTTPException) as error:
-                number = getattr(error, "errno", None)
-                if number is not None and not isinstance(error, (ConnectionError, TimeoutError)):
+            except OSError as error:
+                if error.errno is not None and not isinstance(error, (ConnectionError, TimeoutError)):
                     raise  # of the disk
                 if not left:
                     raise Unreachable(f"{self.source.where}: {error}") from error

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,9 +102,8 @@ def main(arguments: Sequence[str], root: Path = Path("/")) -> int:
     except UpdateError as error:
         report(error, arguments[0], as_json=as_json)
         return error.status
-    except (OSError, HTTPException) as error:
-        place = getattr(error, "filename", None) or "the source"
-        wrong = UpdateError(f"{place}: {getattr(error, 'strerror', None) or error}")
+    except OSError as error:
+        wrong = UpdateError(f"{error.filename or 'a file'}: {error.strerror or error}")
         report(wrong, arguments[0], as_json=as_json)
         return FAILED
 

@@ -39,6 +39,26 @@ class Redirects(urllib.request.HTTPRedirectHandler):
         return again
 
 
+class Body:
+    """An answer's bytes; a broken answer is a broken connection, whatever HTTP calls it."""
+
+    def __init__(self, answer: http.client.HTTPResponse) -> None:
+        self.answer = answer
+
+    def __enter__(self) -> Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.answer.close()
+
+    def read1(self, most: int) -> bytes:
+        """What has come, at most so many bytes; raises OSError."""
+        try:
+            return self.answer.read1(most)
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error) or type(error).__name__) from error
+
+
 class Server:
     """A server that has <address>/<channel>/<architecture>/latest.json."""
 
@@ -65,7 +85,7 @@ class Server:
         if (offset or length) and not gives_range(answer, offset):
             answer.close()
             raise Missing(f"{request.full_url}: the server does not give parts of files")
-        return cast("BinaryIO", answer)
+        return cast("BinaryIO", Body(answer))
 
 
 def gives_range(answer: http.client.HTTPResponse, offset: int) -> bool:

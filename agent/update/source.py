@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -106,8 +105,8 @@ class Pace:
 
     def read(self, stream: BinaryIO, most: int) -> bytes:
         """What is there, at most so many bytes; nothing at the end. Raises Unreachable."""
-        read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
-        data = read(most)
+        # Not read(), which waits for all of them.
+        data: bytes = stream.read1(most)  # type: ignore[attr-defined]
         self.received += len(data)
         spent = time.monotonic() - self.began
         if spent > SLOW_SECONDS and self.received < spent * SLOWEST_BYTES_SECOND:
@@ -122,7 +121,7 @@ def read_small(source: Source, path: str, most: int) -> bytes:
             data, pace = bytearray(), Pace()
             while len(data) <= most and (piece := pace.read(stream, most + 1 - len(data))):
                 data += piece
-    except (OSError, HTTPException) as error:
+    except OSError as error:
         raise Unreachable(f"{path} cannot be read from {source.where}: {error}") from error
     if len(data) > most:
         raise Unreachable(f"{path} on {source.where} is larger than {most} bytes")

@@ -188,7 +188,7 @@ class Updater:
             fetcher = Fetcher(
                 place,
                 {name: [running / name, other / name] for name in wanted.files},
-                self.known_chunks(place, wanted, running, other),
+                lambda: self.known_chunks(place, wanted, running, other),
                 progress.add,
             )
             for name, file in wanted.files.items():
