@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agent.durable import flush, write_file
 from agent.update.errors import NoRoom, Refused, Unverified, UpdateError
-from agent.update.fetch import digest
+from agent.update.fetch import digest, size_of
 from agent.update.manifest import DIGEST, FILE_NAME, KERNEL, Manifest
 
 NUMBERS = {"A": 2, "B": 3}
@@ -135,7 +135,7 @@ def make_room(folder: Path, manifest: Manifest) -> None:
     for path in folder.iterdir():
         if path.name.endswith(NEW) and path.name not in wanted:
             path.unlink()
-    need = sum(max(0, file.size - size(part(folder, name))) for name, file in manifest.files.items())
+    need = sum(max(0, file.size - size_of(part(folder, name))) for name, file in manifest.files.items())
     if free(folder) > need * RESERVE:
         return
     drop_kernel(folder)
@@ -144,11 +144,6 @@ def make_room(folder: Path, manifest: Manifest) -> None:
             path.unlink()
     if free(folder) <= need:
         raise NoRoom(f"slot has {free(folder) >> 20} MB free, the update needs {need >> 20} MB")
-
-
-def size(path: Path) -> int:
-    """In bytes; 0 when it is not there."""
-    return path.stat().st_size if path.exists() else 0
 
 
 def free(folder: Path) -> int:
@@ -217,6 +212,6 @@ def verify(folder: Path) -> str:
     if not version or KERNEL not in files:
         raise Unverified("the slot does not say what it holds")
     for name, (count, sha256) in files.items():
-        if size(folder / name) != count or digest(folder / name) != sha256:
+        if size_of(folder / name) != count or digest(folder / name) != sha256:
             raise Unverified(f"{name} in the slot is damaged")
     return version

@@ -9,9 +9,12 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.diskimage import DATA, LAYOUT
 from tasks.lib.debian import tools
 
 SECTOR = 512
+# Of the file system for data on a disk that was made from the image, or installed.
+DATA_OFFSET = LAYOUT[DATA - 1].offset
 ENTRY = 128
 NAMES = {1: "KSOLOEFI", 2: "KSOLOA", 3: "KSOLOB", 4: "KSOLODATA", 5: "KSOLOBIOS"}
 

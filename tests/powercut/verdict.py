@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 from dataclasses import dataclass
@@ -13,11 +12,10 @@ from agent.grubenv import GrubenvError
 from agent.update import state
 from agent.update.manifest import KERNEL
 from agent.update.slot import LIST, NUMBERS, OTHER
-from tasks.diskimage import DATA, LAYOUT
+from tasks.diskimage import LAYOUT
 from tasks.lib.debian import tools
+from tasks.lib.release.manifest import digest
 from tests.powercut import slotdisk, states
-
-DATA_OFFSET = LAYOUT[DATA - 1].offset
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def judge(disk: Path, scratch: Path, kept: dict[str, bytes]) -> Verdict:
     assert starts in versions, f"slot {starts} starts and is not whole: {versions}"
     if success == "0":
         assert OTHER[starts] in versions, f"slot {starts} is on trial, and there is no way back: {versions}"
-    data = slotdisk.extract(disk, DATA_OFFSET, scratch / "data")
+    data = slotdisk.extract(disk, slotdisk.DATA_OFFSET, scratch / "data")
     assert states.check(data) < 4, "the file system for data is damaged"
     for name, content in kept.items():
         assert states.read(data, name, scratch) == content, f"{name} is lost"
@@ -86,10 +84,8 @@ def whole(disk: Path, slot: str, scratch: Path) -> str:
         return ""
     for name, row in rows.items():
         try:
-            with (folder / name).open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if digest(folder / name) != row["sha256"]:
+                return ""
         except OSError:
-            return ""
-        if digest != row["sha256"]:
             return ""
     return str(about["version"]) if KERNEL in rows else ""

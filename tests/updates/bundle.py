@@ -15,6 +15,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tasks.lib.release.manifest import digest
+
 ARCHITECTURE = "amd64"
 CHANNEL = "stable"
 
@@ -53,9 +55,7 @@ class Bundle:
                 out.write_bytes(source)
             else:
                 link_or_copy(source, out)
-            with out.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            rows[name] = {"path": f"{version}/{name}", "size": out.stat().st_size, "sha256": sha256}
+            rows[name] = {"path": f"{version}/{name}", "size": out.stat().st_size, "sha256": digest(out)}
         self.manifest = {
             "schema": 1,
             "name": "kubesolo-os",

@@ -10,13 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.lib.debian import tools
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from tasks.lib.vm.machine import free_port
 
 
 @contextmanager

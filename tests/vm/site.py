@@ -12,12 +12,12 @@ from typing import Any
 from tasks.lib.debian import tools
 from tasks.lib.process import run
 from tasks.lib.vm.hardware import Hardware
-from tasks.lib.vm.machine import Machine
+from tasks.lib.vm.machine import Machine, free_port
+from tests.powercut.slotdisk import DATA_OFFSET
 from tests.updates import bundle, servers
 from tests.updates.bundle import Bundle
 from tests.vm.shell import Key
 
-DATA_OFFSET = 2625536 * 512
 # The host, as QEMU's own network calls it.
 HOST = "10.0.2.2"
 CONFIGURATION = "etc-kubesolo/cloud-init.yaml"
@@ -49,7 +49,7 @@ class Site:
     forwards: dict[int, int] = field(default_factory=dict)
 
     def hardware(self) -> Hardware:
-        forwards = {22: servers.free_port(), **self.forwards}
+        forwards = {22: free_port(), **self.forwards}
         return Hardware(data=self.disk, network="user", forwards=forwards)
 
     def ask(self, machine: Machine, command: str, seconds: float = 120) -> dict[str, Any]:

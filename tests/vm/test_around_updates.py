@@ -20,10 +20,10 @@ from tasks.lib.vm.disks import copy_disk
 from tasks.lib.vm.hardware import LOOPBACK, Hardware
 from tasks.lib.vm.kube import Cluster, condition
 from tasks.lib.vm.machine import Machine
+from tests.powercut.slotdisk import DATA_OFFSET
 from tests.unit.update.prometheus import parse
 from tests.vm.conftest import Start, product
 from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_milestones
-from tests.vm.test_disk_powercut import DATA_OFFSET
 from tests.vm.test_slots import Disk, switch_off
 
 BOOT_SECONDS = 90

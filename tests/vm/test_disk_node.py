@@ -12,10 +12,10 @@ from tasks.lib.debian import tools
 from tasks.lib.process import run
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.media import boot_files
+from tests.powercut.slotdisk import DATA_OFFSET
 from tests.vm import web
 from tests.vm.conftest import Start
 from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_milestones
-from tests.vm.test_disk_powercut import DATA_OFFSET
 from tests.vm.workload import ask_node_port, deploy, wait_available
 
 BOOT_SECONDS = 90

@@ -18,6 +18,7 @@ from tasks.lib.vm.disks import copy_disk
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.media import BootFiles
 from tests.powercut import slotdisk, states
+from tests.powercut.slotdisk import DATA_OFFSET
 from tests.powercut.writelog import Replay
 from tests.vm.conftest import Start
 from tests.vm.node import stretched, wait_booted, wait_milestones
@@ -27,7 +28,6 @@ EIGHT_GB = 8 << 30
 BOOT_SECONDS = 90
 INSTALL_SECONDS = 240
 MACHINE_SECONDS = 900
-DATA_OFFSET = 2625536 * 512
 SETTINGS = {"/etc-kubesolo/hostname": 10, "/etc-kubesolo/machine-id": 33}
 SLOT_FILES = [
     "vmlinuz",

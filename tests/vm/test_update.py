@@ -19,10 +19,9 @@ from dodo import STUB_NEXT
 from tasks import update
 from tasks.lib.vm.disks import copy_disk
 from tasks.lib.vm.hardware import Hardware
-from tasks.lib.vm.machine import Machine
+from tasks.lib.vm.machine import Machine, free_port
 from tests.powercut import verdict
 from tests.powercut.writelog import Replay
-from tests.updates import servers
 from tests.vm import site as sites
 from tests.vm.conftest import Start
 from tests.vm.node import stretched, wait_booted, wait_milestones
@@ -167,7 +166,7 @@ def test_what_a_cut_has_left_really_starts_and_takes_the_update(
     for turn, number in enumerate(moments(replay, 2 * BOOTED, 0, life.log.stat().st_size)[:BOOTED]):
         state = tmp_path / f"state-{turn}.img"
         replay.cut(number, state, chance(turn))
-        hardware = Hardware(data=state, network="user", forwards={22: servers.free_port()})
+        hardware = Hardware(data=state, network="user", forwards={22: free_port()})
         machine = start(hardware, MACHINE_SECONDS)
         confirmed(machine)
         life.site.key.wait(machine)

@@ -107,7 +107,7 @@ def test_an_endless_manifest(node: FakeNode, http: type[Handler]) -> None:
 def test_an_endless_image_is_not_read_to_its_end(node: FakeNode, http: type[Handler]) -> None:
     http.odd[IMAGE] = endless
     fails(node, http, Unverified, "another SHA-256")
-    assert slot.size(slot.part(node.slot("B"), IMAGE)) <= len(NEW[IMAGE])
+    assert fetch.size_of(slot.part(node.slot("B"), IMAGE)) <= len(NEW[IMAGE])
 
 
 def test_an_image_that_always_ends_early(node: FakeNode, http: type[Handler]) -> None:
