@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.formats.tree import Tree
-from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
 from tests.vm import web
 from tests.vm.conftest import Start
 from tests.vm.node import API, READY, connect, wait_log, wait_milestones
-from tests.vm.workload import DEPLOYMENT, ask_node_port, deploy, run_script
+from tests.vm.workload import DEPLOYMENT, ask_node_port, data_disk, deploy, run_script
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 1800
@@ -36,10 +34,7 @@ pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
 def machine(
     start_shared: Start, iso: Path, nginx_archive: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Machine:
-    disk = tmp_path_factory.mktemp("networkpolicy") / "data.img"
-    content = Tree()
-    content.add_file(f"images/{nginx_archive.name}", nginx_archive)
-    write_data_disk(disk, DISK_MIB, content)
+    disk = data_disk(tmp_path_factory.mktemp("networkpolicy"), DISK_MIB, nginx_archive)
     forwards = {API: 0, web.NODE_PORT: 0}
     return start_shared(Hardware(cdrom=iso, data=disk, forwards=forwards), MACHINE_SECONDS)
 

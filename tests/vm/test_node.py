@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.formats.tree import Tree
-from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
@@ -31,7 +29,15 @@ from tests.vm.node import (
     wait_milestones,
     wait_port,
 )
-from tests.vm.workload import POD_SECONDS, ask_node_port, deploy, run_script, wait_available, wait_ended
+from tests.vm.workload import (
+    POD_SECONDS,
+    ask_node_port,
+    data_disk,
+    deploy,
+    run_script,
+    wait_available,
+    wait_ended,
+)
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 1800
@@ -50,10 +56,7 @@ pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
 def machine(
     start_shared: Start, iso: Path, nginx_archive: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Machine:
-    disk = tmp_path_factory.mktemp("node") / "data.img"
-    content = Tree()
-    content.add_file(f"images/{nginx_archive.name}", nginx_archive)
-    write_data_disk(disk, DISK_MIB, content)
+    disk = data_disk(tmp_path_factory.mktemp("node"), DISK_MIB, nginx_archive)
     hardware = Hardware(
         cdrom=iso,
         data=disk,

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.formats.tree import Tree
-from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.kube import Cluster, Object
 from tasks.lib.vm.machine import Machine
@@ -28,6 +26,7 @@ from tests.vm.node import API, READY, connect, wait_milestones
 from tests.vm.outage import Watch, api_answers, dns_longest, dns_watch, watching
 from tests.vm.workload import (
     ask_node_port,
+    data_disk,
     deploy,
     pod_path,
     run_script,
@@ -56,11 +55,9 @@ pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
 def machine(
     start_shared: Start, iso: Path, nginx_archive: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Machine:
-    disk = tmp_path_factory.mktemp("services") / "data.img"
-    content = Tree()
-    content.add_file(f"images/{nginx_archive.name}", nginx_archive)
-    content.add_file("etc-kubesolo/extra-flags", FLAGS)
-    write_data_disk(disk, DISK_MIB, content)
+    disk = data_disk(
+        tmp_path_factory.mktemp("services"), DISK_MIB, nginx_archive, {"etc-kubesolo/extra-flags": FLAGS}
+    )
     return start_shared(Hardware(cdrom=iso, data=disk, forwards={API: 0, web.NODE_PORT: 0}), LONG_SECONDS)
 
 

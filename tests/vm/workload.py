@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import requests
 
+from tasks.lib.formats.tree import Tree
+from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import LOOPBACK
 from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
@@ -12,6 +17,16 @@ from tests.vm import web
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/web"
 POD_SECONDS = 120
 ASK_SECONDS = 10
+
+
+def data_disk(folder: Path, size: int, archive: Path, files: Mapping[str, str] | None = None) -> Path:
+    """A data disk of so many MiB with an archive of images to import, and other files."""
+    disk, content = folder / "data.img", Tree()
+    content.add_file(f"images/{archive.name}", archive)
+    for name, text in (files or {}).items():
+        content.add_file(name, text)
+    write_data_disk(disk, size, content)
+    return disk
 
 
 def deploy(cluster: Cluster) -> None:
