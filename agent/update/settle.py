@@ -5,8 +5,13 @@ from __future__ import annotations
 from agent.update import boot, slot
 from agent.update.errors import Refused
 from agent.update.slot import Disk
+from agent.update.state import UNSETTLED
 from agent.update.updater import Updater
 
+CUT_SHORT = {
+    "checking": "the check was cut short; check again",
+    "downloading": "the download was cut short; the next apply goes on with it",
+}
 REASONS = {
     "trial-not-confirmed": "it was started three times and never confirmed",
     "not-confirmed-three-times": "it was started three times in a row without a confirmation",
@@ -20,12 +25,12 @@ def settle(updater: Updater) -> str:
     """Bring the record in line with what runs; returns what happened, "" when there was nothing to settle."""
     with updater.alone():
         record = updater.state
-        if record.phase in ("checking", "downloading"):
-            record.note("interrupted")
-            updater.save("failed", error="the download was cut short; the next apply goes on with it")
-            return record.error
-        if record.phase not in ("activated", "verifying"):
+        if record.phase not in UNSETTLED:
             return ""
+        if record.phase in CUT_SHORT:
+            record.note("interrupted")
+            updater.save("failed", error=CUT_SHORT[record.phase])
+            return record.error
         try:
             disk = slot.find_disk(updater.root)
         except Refused:

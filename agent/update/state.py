@@ -18,6 +18,8 @@ PLACE = "mnt/data/update/state.json"
 PHASES = (
     "idle", "checking", "downloading", "staged", "activated", "verifying", "success", "rolled_back", "failed",
 )  # fmt: skip
+# Only an updater that runs, or a trial, may say these: found at rest, they are settled.
+UNSETTLED = ("checking", "downloading", "activated", "verifying")
 MOST_HISTORY = 20
 MOST_REFUSED = 50
 LARGEST = 1 << 20

@@ -100,8 +100,8 @@ class Updater:
         return True
 
     def settle_first(self) -> None:
-        """What has become of the last trial counts before the next one is taken."""
-        if self.state.phase in ("activated", "verifying"):
+        """What has become of the last update counts before the next one is taken."""
+        if self.state.phase in state.UNSETTLED:
             from agent.update.settle import settle
 
             settle(self)

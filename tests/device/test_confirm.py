@@ -245,7 +245,10 @@ def test_pods_that_were_kept_away_come_back(node: FakeRoot) -> None:
     assert node.called("python3") == ["-I -S -m agent.update.drain uncordon"]
 
 
-@pytest.mark.parametrize(("phase", "told"), [("activated", 2), ("verifying", 2), ("success", 0)])
+@pytest.mark.parametrize(
+    ("phase", "told"),
+    [("checking", 2), ("downloading", 2), ("activated", 2), ("verifying", 2), ("success", 0)],
+)
 def test_the_updater_is_told_when_it_waits_for_it(node: FakeRoot, phase: str, told: int) -> None:
     node.write("mnt/data/update/state.json", f'{{"phase": "{phase}", "from": "0.1.0"}}')
     node.write("fakes/updater", 'kubesolo-update() { echo "kubesolo-update $*" >>"$ROOT/calls"; }\n')

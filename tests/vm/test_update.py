@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from agent.update.state import UNSETTLED
 from dodo import STUB_NEXT
 from tasks import update
 from tasks.lib.vm.disks import copy_disk
@@ -69,7 +70,7 @@ def wait_phase(site: Site, machine: Machine, *phases: str) -> dict[str, Any]:
 def wait_idle(site: Site, machine: Machine) -> None:
     """Until the node has settled what was cut short."""
     deadline = time.monotonic() + stretched(60)
-    while site.ask(machine, "status")["phase"] in ("checking", "downloading", "activated", "verifying"):
+    while site.ask(machine, "status")["phase"] in UNSETTLED:
         assert time.monotonic() < deadline
         time.sleep(1)
 

@@ -130,6 +130,16 @@ def test_a_download_that_was_cut_short_says_so(node: FakeNode, served: Bundle) -
     assert node.updater(of(served)).apply()
 
 
+def test_a_check_that_was_cut_short_leaves_no_trace_of_itself(node: FakeNode, served: Bundle) -> None:
+    node.updater(of(served)).save("checking")
+    settle.settle(node.updater(of(served)))
+    assert state.load(node.root).phase == "failed"
+    node.updater(of(served)).save("checking")
+    with pytest.raises(Unreachable):
+        node.updater(Conf(server="http://127.0.0.1:1")).apply()
+    assert state.load(node.root).phase == "failed", "a killed one is settled by the next"
+
+
 def test_going_back_on_purpose(node: FakeNode, served: Bundle) -> None:
     activate(node, served)
     node.running = "B"
