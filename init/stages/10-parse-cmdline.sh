@@ -24,8 +24,8 @@ take_parameter() {
     kubesolo.slot=*) warn "$1: must be A or B, ignored" ;;
     kubesolo.install=/dev/* | kubesolo.install=auto | kubesolo.install=ask) keep KUBESOLO_INSTALL "$value" ;;
     kubesolo.install=*) warn "$1: must be /dev/..., auto or ask, ignored" ;;
-    kubesolo.install-force=yes) keep KUBESOLO_INSTALL_FORCE yes ;;
-    kubesolo.install-force=*) warn "$1: must be yes, ignored" ;;
+    kubesolo.install-force=yes | kubesolo.install-force=again) keep KUBESOLO_INSTALL_FORCE "${1#*=}" ;;
+    kubesolo.install-force=*) warn "$1: must be yes or again, ignored" ;;
     kubesolo.install-end=reboot | kubesolo.install-end=poweroff) keep KUBESOLO_INSTALL_END "$value" ;;
     kubesolo.install-end=*) warn "$1: must be reboot or poweroff, ignored" ;;
     kubesolo.cloudinit=*) keep KUBESOLO_CLOUDINIT "$value" ;;

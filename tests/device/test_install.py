@@ -134,3 +134,36 @@ def test_configuration_of_a_labelled_stick_goes_before_that_of_the_medium(machin
     assert "[WARN]" in chosen(machine)
     machine.fake("mount", 'for point; do :; done; echo "hostname: stick" >"$point/cloud-init.yaml"')
     assert chosen(machine) == "/run/kubesolo/stick/cloud-init.yaml"
+
+
+@pytest.mark.parametrize(
+    ("force", "slots", "loader", "said"),
+    [
+        ("yes", ("other", "this"), "this", "this very system is on /dev/vdb already"),
+        ("yes", ("this", "other"), "this", "this very system is on /dev/vdb already"),
+        ("yes", ("this", "this"), None, ""),
+        ("yes", ("other", "other"), "this", ""),
+        ("yes", (None, None), None, ""),
+        ("again", ("this", "this"), "this", ""),
+        ("", ("this", "this"), "this", ""),
+    ],
+)
+def test_a_machine_that_goes_on_starting_from_the_medium_does_not_install_for_ever(
+    machine: FakeRoot, force: str, slots: tuple[str | None, ...], loader: str | None, said: str
+) -> None:
+    machine.write("run/kubesolo/install/esp/EFI/BOOT/BOOTX64.EFI", "this")
+    if loader:
+        machine.write("slots/vdb1/EFI/BOOT/BOOTX64.EFI", loader)
+    for name in ("vmlinuz", "kubesolo-os.gz", "root.squashfs"):
+        machine.write(f"run/kubesolo/install/medium/boot/{name}", "this")
+        for number, content in zip((2, 3), slots, strict=True):
+            if content:
+                machine.write(f"slots/vdb{number}/{name}", content)
+    machine.fake("mount", '[ -d "$ROOT/slots/${5##*/}" ] && cp -R "$ROOT/slots/${5##*/}"/* "$6/"')
+    machine.fake("umount", 'rm -rf "$1"/*')
+    source = (
+        f'. "$INSTALL/write.sh"\nmkdir -p "$PLACE"\nTARGET=vdb KUBESOLO_INSTALL_FORCE={force}\nrefuse_again\n'
+    )
+    result = machine.shell(f"{SOURCE}{source}refuse_again")
+    assert said in result.stderr
+    assert (result.returncode != 0) == bool(said)

@@ -117,6 +117,21 @@ def test_what_is_refused_says_why_and_touches_nothing(
 
 
 @pytest.mark.long
+def test_a_machine_that_prefers_the_medium_is_installed_once(
+    start: Start, stub_iso: Path, stub_files: BootFiles, disk: Path
+) -> None:
+    disk.write_bytes(b"what was there before")
+    os.truncate(disk, EIGHT_GB)
+    words = "kubesolo.install=/dev/vda kubesolo.install-force=yes kubesolo.install-end=poweroff"
+    installer(start, stub_iso, stub_files, disk, words).wait_end(stretched(INSTALL_SECONDS))
+    before = disk.stat().st_mtime_ns
+    machine = installer(start, stub_iso, stub_files, disk, words)
+    machine.serial.wait(PROMPT, stretched(BOOT_SECONDS))
+    assert "this very system is on /dev/vda already" in machine.serial.text()
+    assert disk.stat().st_mtime_ns == before
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "place", "said"),
     [

@@ -100,7 +100,7 @@ refused() {
         ;;
     esac
     ! unfit "$1" || return 0
-    [ "$KUBESOLO_INSTALL_FORCE" != yes ] && ! is_empty "$1" || return 1
+    [ -z "$KUBESOLO_INSTALL_FORCE" ] && ! is_empty "$1" || return 1
     read_content "$1"
     WHY="/dev/$1 holds data ($CONTENT): with kubesolo.install-force=yes it is overwritten"
 }

@@ -184,10 +184,43 @@ write_boot_sector() {
         dd if="$WORK/boot.img" of="${ROOT:-}/dev/$TARGET" bs=440 count=1 conv=notrunc,fsync 2>/dev/null
 }
 
+same_quietly() { cmp -s "$1" "$2"; }
+
+# holds_this NUMBER: whether that slot of the target is what would be written to it.
+holds_this() {
+    part "$1"
+    mount -t ext4 -o ro "$PART" "$PLACE" 2>/dev/null || return 1
+    held=0
+    slot_files same_quietly || held=1
+    umount "$PLACE"
+    return $held
+}
+
+# Whether firmware would start the target: what is written last is there.
+is_finished() {
+    part 1
+    mount -t vfat -o ro "$PART" "$PLACE" 2>/dev/null || return 1
+    finished=1
+    for file in "$WORK"/esp/EFI/BOOT/*; do
+        same_quietly "$file" "$PLACE/EFI/BOOT/${file##*/}" || finished=0
+    done
+    umount "$PLACE"
+    [ ! -e "$WORK/boot.img" ] || head -c 440 "${ROOT:-}/dev/$TARGET" | cmp -s -n 440 - "$WORK/boot.img" || finished=0
+    [ "$finished" = 1 ]
+}
+
+# A machine that is told to overwrite, and whose firmware prefers the medium, would do so for ever and lose its data
+# each time.
+refuse_again() {
+    [ "$KUBESOLO_INSTALL_FORCE" = yes ] && { holds_this 2 || holds_this 3; } && is_finished || return 0
+    fail "this very system is on /dev/$TARGET already: take the medium out, or write it anew with kubesolo.install-force=again"
+}
+
 # install_to DISK
 install_to() {
     TARGET=$1
     open_source
+    refuse_again
     describe "$TARGET"
     to_consoles "Installing to $DESCRIPTION"
     wipe || broken 'clearing the old beginning'
