@@ -52,9 +52,9 @@ trace() {
 }
 
 # The payload is unpacked into the page cache while the stages wait for hardware; the processor that would
-# otherwise idle saves 1.7 s of an emulated boot.
+# otherwise idle saves 1.7 s of an emulated boot. What reads a configuration meanwhile goes first.
 read_ahead() {
-    cat "${ROOT:-}/usr/bin/kubesolo" >/dev/null 2>&1 || :
+    nice -n 10 cat "${ROOT:-}/usr/bin/kubesolo" >/dev/null 2>&1 || :
 }
 
 run_stages() {

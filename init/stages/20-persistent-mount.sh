@@ -1,6 +1,7 @@
 # The data partition at /mnt/data, or memory when there is none, and what is bound from it into the root.
 
 . "${INIT:-${ROOT:-}/run/kubesolo-init}/lib/stage.sh"
+. "$SHARE/config.sh"
 
 # The default label on removable media is only a hope; anything else was meant, and to start an empty
 # cluster in its stead would be wrong.
@@ -223,4 +224,5 @@ obey_reset
 make_tree
 make_reserve
 bind_folders
+untraced begin_reading
 stage_complete 20-persistent-mount.sh

@@ -47,7 +47,14 @@ def boot_again(root: FakeRoot) -> str:
     return done(root, "45-cloud-init")
 
 
+def begin(root: FakeRoot) -> None:
+    """What stage 20 does at its end."""
+    ran = root.shell('. "$ROOT/run/kubesolo-init/lib/stage.sh"; . "$SHARE/config.sh"; begin_reading; wait')
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_a_node_without_one_does_not_start_python(root: FakeRoot) -> None:
+    begin(root)
     assert "WARN" not in done(root, "45-cloud-init")
     assert runs(root) == 0
 
@@ -65,6 +72,28 @@ def test_a_file_is_read_once_for_each_content(root: FakeRoot) -> None:
     root.write("usr/lib/os-release", "VERSION_ID=2\n")
     boot_again(root)
     assert runs(root) == 3, "another version may understand more"
+
+
+def test_reading_begins_as_soon_as_the_data_are_there(root: FakeRoot) -> None:
+    root.write(FILE, "hostname: one\n")
+    begin(root)
+    assert runs(root) == 1
+    done(root, "45-cloud-init")
+    assert root.read(f"{RESULT}/hostname") == "one\n"
+    assert runs(root) == 1, "what was begun is taken"
+    root.write(FILE, "hostname: two\n")
+    boot_again(root)
+    assert root.read(f"{RESULT}/hostname") == "two\n"
+    assert runs(root) == 2, "what was begun counts once"
+
+
+def test_what_was_begun_with_another_file_does_not_count(root: FakeRoot) -> None:
+    root.write(FILE, "hostname: one\n")
+    root.write("mnt/data/other.yaml", "hostname: other\n")
+    begin(root)
+    root.write("run/kubesolo/settings", "KUBESOLO_CLOUDINIT=/mnt/data/other.yaml\n")
+    done(root, "45-cloud-init")
+    assert root.read(f"{RESULT}/hostname") == "other\n"
 
 
 def test_a_file_that_was_taken_away_is_no_configuration(root: FakeRoot) -> None:
