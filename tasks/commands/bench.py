@@ -18,9 +18,10 @@ class Plugin(Command):
     doc_purpose = "measure sizes, boots and builds, and write docs/benchmarks.md"
     doc_usage = f"[{'|'.join(parts.NAMES)} ...]"
     doc_description = """\
-Measures the size of the ISO (sizes), boots in QEMU (boot), what an update fetches (update), what durable
-writes cost the database (writes), builds (build) and builds with empty compile caches (cold), or only what is
-named. Puts the tables into docs/benchmarks.md (update: docs/update-flow.md) and the raw results into
+Measures the size of the ISO (sizes), boots in QEMU (boot), what a configuration file costs them (config),
+what an update fetches (update), what durable writes cost the database (writes), builds (build) and builds
+with empty compile caches (cold), or only what is named. Puts the tables into docs/benchmarks.md (update:
+docs/update-flow.md) and the raw results into
 output/bench/. Boots take a minute or two each, cold builds half an hour; builds work in a clone of what is
 committed. Run nothing else meanwhile.
 """
@@ -36,7 +37,7 @@ committed. Run nothing else meanwhile.
 
         Raises BuildError for an unknown part, and when a measurement fails.
         """
-        from dodo import NEXT, PRODUCTS, TARGET
+        from dodo import NEXT, PRODUCTS, STUB, TARGET
 
         if unknown := set(pos_args) - set(parts.NAMES):
             what = f"bench: unknown: {', '.join(sorted(unknown))}"
@@ -50,6 +51,8 @@ committed. Run nothing else meanwhile.
         for part in wanted:
             if part == "sizes":
                 parts.bench_sizes(iso)
+            elif part == "config":
+                parts.bench_configs(choose(named(PRODUCTS, STUB.task("iso")), ""), opt_values["repeat"])
             elif part == "update":
                 build("initramfs", "initramfs-next")
                 parts.bench_updates(TARGET, NEXT)

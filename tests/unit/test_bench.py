@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.bench import boots, builds, cold, graph, report, sizes, writes
+from tasks.lib.bench import boots, builds, cold, configs, graph, report, sizes, writes
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 
@@ -127,3 +127,18 @@ PASS
         ("together/FULL", "32", "709.0"),
         ("alone/NORMAL", "1", "1954"),
     ]
+
+
+def test_what_a_configuration_costs_is_told_from_what_a_boot_costs() -> None:
+    def seconds(stage_40: float, stage_45: float, last: float) -> dict[str, float]:
+        return {"stage-40-sysctl": stage_40, "stage-45-cloud-init": stage_45, boots.LAST_STAGE: last}
+
+    found = {
+        "without first": [seconds(3, 3.1, 5), seconds(3, 3.1, 5.2), seconds(3, 3.1, 9)],
+        "with first": [seconds(3, 3.5, 6), seconds(3, 3.75, 6.1), seconds(3, 4, 30)],
+        "without second": [seconds(3, 3.1, 5)],
+        "with second": [seconds(3, 3.2, 5.1)],
+    }
+    rows = configs.describe_configs(found).splitlines()
+    assert rows[2] == "| first | 5.20 | 6.10 | +0.90 | < 1.0 | 0.75 |"
+    assert rows[3] == "| second | 5.00 | 5.10 | +0.10 | < 0.2 | 0.20 |"

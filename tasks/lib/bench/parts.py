@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks import kernel, update, userland
-from tasks.lib.bench import boots, builds, cold, report, sizes, updates, writes
+from tasks.lib.bench import boots, builds, cold, configs, report, sizes, updates, writes
 from tasks.lib.bench.host import describe_host
+from tasks.lib.paths import TOP
 from tasks.lib.target import Target
 from tasks.lib.vm.accel import EMULATION, acceleration
 from tasks.lib.vm.media import boot_files
@@ -42,6 +43,14 @@ def bench_boots(
     report.store("boot", {"host": vars(host), "accelerator": accelerator.name, "boots": boots.raw(found)})
     engine = "QEMU TCG, pure emulation" if accelerator.name == "tcg" else f"QEMU with {accelerator.name}"
     report.publish("boot", f"{engine}, on {host}; {repeat} of each.\n\n{boots.describe_boots(found)}")
+
+
+def bench_configs(iso: Path, repeat: int) -> None:
+    """What a configuration file costs. iso: of a payload that starts in no time."""
+    host = describe_host()
+    found = configs.measure_configs(iso, TOP / "docs" / "examples" / "static-ip.yaml", repeat, say)
+    report.store("config", {"host": vars(host), "boots": found})
+    report.publish("config", f"On {host}; {repeat} of each.\n\n{configs.describe_configs(found)}")
 
 
 def bench_writes() -> None:
@@ -92,4 +101,4 @@ def bench_updates(old: Target, new: Target) -> None:
 
 # What needs no product.
 OTHERS: dict[str, Callable[[], Any]] = {"writes": bench_writes, "build": bench_builds, "cold": bench_cold}
-NAMES = ("sizes", "boot", "update", *OTHERS)
+NAMES = ("sizes", "boot", "config", "update", *OTHERS)
