@@ -12,7 +12,7 @@ emergency_shell() {
 # Also for kubesolo.shell, where nothing has failed.
 open_shells() {
     # Quiet or not, whoever shall type must see where.
-    log_line "[kubesolo-init] Emergency shell ($1). Type 'exit' to go on from there, 'reboot -f' to start over."
+    log_line "$TITLE Emergency shell ($1). Type 'exit' to go on from there, 'reboot -f' to start over."
     start_hostport
     find_keyboards &
     left=${ROOT:-}/run/kubesolo/shell-left

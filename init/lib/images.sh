@@ -187,10 +187,12 @@ drop_images() {
     umount "$MEDIUM" 2>/dev/null || :
 }
 
-# Mounts the checked images one above the other, read-only, as $NEW_ROOT. Those named extra-* are no layers: they
-# are mounted when they are wanted, from the folder noted here.
-stack_images() {
+# Mounts the images, read-only, each below $LAYERS; sets lower to the layers as overlayfs wants them, the highest
+# first, and LOWEST to the first of the list. Those named extra-* are no layers: they are mounted when they are
+# wanted, from the folder noted here.
+mount_images() {
     lower=
+    LOWEST=
     printf '%s\n' "$IMAGE_DIR" >"${ROOT:-}/run/kubesolo/image-dir"
     while read -r _ _ name; do
         case $name in
@@ -202,8 +204,14 @@ stack_images() {
             error "cannot mount root image $name"
             return 1
         }
+        LOWEST=${LOWEST:-$layer}
         lower=$layer${lower:+:$lower}
     done <"$IMAGE_LIST"
+}
+
+# Mounts the checked images one above the other, read-only, as $NEW_ROOT.
+stack_images() {
+    mount_images || return 1
     case $lower in
     *:*) mount -t overlay -o "ro,lowerdir=$lower" root "$NEW_ROOT" ;;
     *) mount --bind "$lower" "$NEW_ROOT" ;;

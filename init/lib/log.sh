@@ -3,6 +3,8 @@
 
 CONSOLES=${CONSOLES:-}
 QUIET=${QUIET:-}
+# What every line begins with.
+TITLE=${TITLE:-[kubesolo-init]}
 
 # Sets CONSOLES to the device paths of all active consoles and QUIET from the kernel's command line.
 find_consoles() {
@@ -34,15 +36,15 @@ log_line() {
 
 info() {
     if [ -n "$QUIET" ]; then
-        printf '[kubesolo-init] %s\n' "$*" >&2
+        printf '%s %s\n' "$TITLE" "$*" >&2
     else
-        log_line "[kubesolo-init] $*"
+        log_line "$TITLE $*"
     fi
 }
 
-warn() { log_line "[kubesolo-init] [WARN] $*"; }
+warn() { log_line "$TITLE [WARN] $*"; }
 
-error() { log_line "[kubesolo-init] [ERROR] $*"; }
+error() { log_line "$TITLE [ERROR] $*"; }
 
 # fail TEXT: says why and ends the stage; the runner then opens the emergency shell, which repeats it.
 fail() {
