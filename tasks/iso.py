@@ -37,10 +37,10 @@ def efi_image(target: Target) -> Path:
     return target.folder / "efi.img"
 
 
-def build_efi(arch: Arch, b: Build) -> None:
-    """The FAT image that UEFI starts: GRUB, which goes on with grub.cfg on the medium."""
+def build_efi(arch: Arch, b: Build, label: str = menu.VOLUME_LABEL) -> None:
+    """The FAT image that UEFI starts: GRUB, which goes on with grub.cfg on the medium of that label."""
     program = b.scratch / arch.efi_file
-    grub.write_image(program, grubmenu.grub_early_cfg(), arch, b.scratch)
+    grub.write_image(program, grubmenu.grub_early_cfg(label), arch, b.scratch)
     tree = Tree()
     tree.add_file(f"EFI/BOOT/{program.name}", program)
     fat.write(tree, b.out, b.epoch, int(digest(program)[:8], 16), ESP_LABEL, b.scratch)

@@ -31,6 +31,9 @@ KERNEL_SECTOR = slice(0x5C, 0x64)
 DRIVE_CHECK = slice(0x66, 0x68)
 BOOT_CODE = 0x1B8
 FIRST_BLOCK = slice(0x1F4, 0x1FC)
+# An image for CDs begins with cdboot.img, of 2 KiB.
+CD_SECTORS = 4
+HYBRID_CODE = 0x1B0
 
 
 def write_image(out: Path, configuration: str, arch: Arch, scratch: Path) -> None:
@@ -47,6 +50,36 @@ def write_image(out: Path, configuration: str, arch: Arch, scratch: Path) -> Non
 def write_disk_image(out: Path, arch: Arch) -> None:
     """Write GRUB as the EFI program of a disk, which goes on with grub.cfg on the disk's first partition."""
     mkimage(out, arch.grub_efi, arch, ["-p", DISK_PREFIX], (*DISK_MODULES, "all_video"))
+
+
+def write_cd_image(out: Path, configuration: str, arch: Arch, scratch: Path) -> None:
+    """Write GRUB for BIOS with an embedded configuration, started from a CD (El Torito) or by hybrid_code.
+
+    Once it lies on the medium, place_cd_image completes it.
+    """
+    early = scratch / "early-cd.cfg"
+    early.write_text(configuration)
+    options: list[str | Path] = ["-p", "/boot/grub", "-c", early]
+    mkimage(out, arch.grub_bios, arch, options, (*BIOS_MODULES, *MODULES), suffix="-eltorito")
+
+
+def place_cd_image(medium: Path, sector: int) -> int:
+    """Tell the image of write_cd_image where it lies on the medium, in sectors of 512 bytes.
+
+    For BIOSes that read the medium as a disk. Returns the sector that hybrid_code is to load: behind the
+    2 KiB that a CD's BIOS starts (GRUB's include/grub/offsets.h; xorriso calls it --grub2-boot-info).
+    """
+    core = sector + CD_SECTORS
+    with medium.open("r+b") as stream:
+        stream.seek(core * 512 + FIRST_BLOCK.start)
+        stream.write(struct.pack("<Q", core + 1))
+    return core
+
+
+def hybrid_code(arch: Arch) -> bytes:
+    """What an MBR begins with that starts the image of write_cd_image; it finds its sector at offset 432."""
+    folder = tools.tree(keyed("boot", arch.name)) / "usr/lib/grub" / arch.grub_bios
+    return (folder / "boot_hybrid.img").read_bytes()[:HYBRID_CODE]
 
 
 def write_core(out: Path, arch: Arch, sector: int) -> None:
@@ -67,9 +100,14 @@ def boot_code(arch: Arch, sector: int) -> bytes:
 
 
 def mkimage(
-    out: Path, platform: str, arch: Arch, options: list[str | Path], modules: tuple[str, ...]
+    out: Path,
+    platform: str,
+    arch: Arch,
+    options: list[str | Path],
+    modules: tuple[str, ...],
+    suffix: str = "",
 ) -> None:
-    """Put GRUB's modules together."""
+    """Put GRUB's modules together. suffix: what the format's name has besides the platform."""
     folder = tools.tree(keyed("boot", arch.name)) / "usr/lib/grub" / platform
-    shape: list[str | Path] = ["-O", platform, "-d", folder, *options, "-o", out]
+    shape: list[str | Path] = ["-O", f"{platform}{suffix}", "-d", folder, *options, "-o", out]
     run([*tools.command("grub-mkimage", set="boot"), *shape, *modules])

@@ -147,15 +147,20 @@ def block(head: str, body: Lines) -> Lines:
     return [f"{head} {{", *indented(body), "}"]
 
 
+def block_if(condition: str, body: Lines) -> Lines:
+    """Commands that are executed when the condition is true."""
+    return [f"if [ {condition} ]; then", *indented(body), "fi"]
+
+
 def indented(lines: Lines) -> Lines:
     """The body of a block."""
     return [f"  {line}" for line in lines]
 
 
-def grub_early_cfg() -> str:
+def grub_early_cfg(label: str = VOLUME_LABEL) -> str:
     """The configuration inside GRUB's own image: find the medium by its label, go on with its grub.cfg."""
     return (
-        f"search --no-floppy --set=root --label {VOLUME_LABEL}\n"
+        f"search --no-floppy --set=root --label {label}\n"
         "set prefix=($root)/boot/grub\n"
         "configfile $prefix/grub.cfg\n"
     )

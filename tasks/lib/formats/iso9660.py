@@ -27,10 +27,16 @@ EFI_PLATFORM = 0xEF
 
 @dataclass(frozen=True)
 class Boot:
-    """The files that firmware starts: isolinux.bin for BIOS ("" for none), a FAT image for UEFI."""
+    """The files that firmware starts: a boot loader for BIOS, such as isolinux.bin, and a FAT image for UEFI.
+
+    "" for none; without both, it is a medium with data alone.
+    """
 
     bios: str
     efi: str
+
+
+DATA = Boot("", "")
 
 
 def write(tree: Tree, out: Path, label: str, boot: Boot, epoch: int) -> Layout:
@@ -64,6 +70,8 @@ def write(tree: Tree, out: Path, label: str, boot: Boot, epoch: int) -> Layout:
 
 def add_boot(iso: pycdlib.PyCdlib, names: dict[str, str], boot: Boot) -> None:
     """The El Torito catalog: isolinux first, then UEFI (El Torito 1.0; UEFI 2.10, 13.3.2)."""
+    if boot == DATA:
+        return
     plain = posixpath.join(posixpath.dirname(names[boot.efi]), "BOOT.CAT;1")
     joliet = posixpath.join("/", posixpath.dirname(boot.efi), "boot.cat")
     first = partial(iso.add_eltorito, bootcatfile=plain, joliet_bootcatfile=joliet)
@@ -76,6 +84,8 @@ def add_boot(iso: pycdlib.PyCdlib, names: dict[str, str], boot: Boot) -> None:
 
 def layout(iso: pycdlib.PyCdlib, names: dict[str, str], boot: Boot) -> Layout:
     """Where the boot files of a written ISO lie."""
+    if boot == DATA:
+        return Layout(0, 0, 0)
     efi = iso.get_record(iso_path=names[boot.efi])
     scale = BLOCK // SECTOR
     bios = iso.get_record(iso_path=names[boot.bios]).extent_location() * scale if boot.bios else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.lib.engine import Build
 from tasks.lib.provider import NOASSERTION, Part, read_parts
 from tasks.lib.release import sbom
-from tasks.lib.release.manifest import digest, manifest
+from tasks.lib.release.manifest import ID, digest, manifest
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Origin:
         return [*self.listings, self.sbom]
 
 
-def describe(b: Build, name: str, origin: Origin, own: Mapping[str, Path]) -> None:
+def describe(b: Build, name: str, origin: Origin, own: Mapping[str, Path], system: str = ID) -> None:
     """Write manifest and bill of materials of the product that lies finished in b.outs[0] into the next two.
 
     name: the product's file name. own: what was built here and is in it, by name. The values of the build
-    have version, architecture and epoch (Target.description).
+    have version, architecture and epoch (Target.description). system: what the product is, for programs.
     """
     image, listing, document = b.outs
     version, architecture = b.values["version"], b.values["architecture"]
@@ -38,5 +38,6 @@ def describe(b: Build, name: str, origin: Origin, own: Mapping[str, Path]) -> No
         Part(file, "file", version, "this repository", digest(path), NOASSERTION)
         for file, path in own.items()
     ]
-    listing.write_text(manifest(name, version, architecture, b.epoch, (image.stat().st_size, sha256), parts))
+    file = (image.stat().st_size, sha256)
+    listing.write_text(manifest(name, version, architecture, b.epoch, file, parts, system))
     document.write_text(sbom.completed(origin.sbom.read_text(), name, sha256))

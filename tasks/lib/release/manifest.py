@@ -17,10 +17,10 @@ ID = "kubesolo-os"
 MANIFEST_SCHEMA = 1
 
 
-def file_name(target: Target, suffix: str) -> str:
+def file_name(target: Target, suffix: str, system: str = ID) -> str:
     """The name of a product, e.g. kubesolo-os-0.1.0-amd64.iso; other variants have their label in it."""
     label = f"-{target.label}" if target.label not in ("", target.arch.name) else ""
-    return f"{ID}{label}-{target.version}-{target.arch.name}.{suffix}"
+    return f"{system}{label}-{target.version}-{target.arch.name}.{suffix}"
 
 
 def os_release(version: str, epoch: int, architecture: str) -> str:
@@ -57,10 +57,12 @@ def manifest(
     epoch: int,
     file: tuple[int, str],
     parts: Iterable[Part],
+    system: str = ID,
 ) -> str:
     """The text of a product's manifest: the product's file, and every part it was made of, by kind and name.
 
     product: file name of the image; file: its size in bytes and its SHA-256. epoch: seconds since 1970.
+    system: what the product is.
     """
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     rows = sorted(
@@ -68,7 +70,7 @@ def manifest(
     )
     document = {
         "schema": MANIFEST_SCHEMA,
-        "name": ID,
+        "name": system,
         "version": version,
         "architecture": architecture,
         "created": created,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import OUTPUT
-from tasks.lib.release.manifest import file_name
+from tasks.lib.release.manifest import ID, file_name
 from tasks.lib.target import Target
 
 
@@ -17,11 +17,13 @@ class Product:
     """A file that boots.
 
     kind: the noun of the task that makes it. suffix: its file name's ending, where that is another word.
+    system: what its file name begins with.
     """
 
     kind: str
     target: Target
     suffix: str = ""
+    system: str = ID
 
     @property
     def task(self) -> str:
@@ -37,7 +39,7 @@ class Product:
     def path(self) -> Path:
         """Where it lies; what only tests want is kept out of output/."""
         folder = self.target.product_folder if self.for_tests else OUTPUT
-        return folder / file_name(self.target, self.suffix or self.kind)
+        return folder / file_name(self.target, self.suffix or self.kind, self.system)
 
     @property
     def manifest(self) -> Path:

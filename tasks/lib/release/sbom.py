@@ -26,14 +26,20 @@ if TYPE_CHECKING:
 PRODUCT = "SPDXRef-product"
 DOCUMENT = "SPDXRef-DOCUMENT"
 REFERENCE = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
+# What a product is: for programs and for people.
+System = tuple[str, str]
+OURS: System = (ID, NAME)
 
 
-def template(parts: Iterable[Part], version: str, architecture: str, epoch: int) -> str:
+def template(
+    parts: Iterable[Part], version: str, architecture: str, epoch: int, system: System = OURS
+) -> str:
     """The document of a product of these parts, but for the product's file. epoch: seconds since 1970."""
     from spdx_tools.spdx.writer.json.json_writer import write_document_to_stream
 
     text = io.StringIO()
-    write_document_to_stream(document(list(parts), version, architecture, epoch), text, validate=False)
+    made = document(list(parts), version, architecture, epoch, system)
+    write_document_to_stream(made, text, validate=False)
     return text.getvalue()
 
 
@@ -53,11 +59,13 @@ def namespace(text: str) -> str:
     return uuid.uuid5(uuid.NAMESPACE_URL, text).urn
 
 
-def document(parts: list[Part], version: str, architecture: str, epoch: int) -> Document:
+def document(
+    parts: list[Part], version: str, architecture: str, epoch: int, system: System = OURS
+) -> Document:
     """The document as SPDX' library knows it; packages and modules are packages that the product contains."""
     from spdx_tools.spdx import model
 
-    packages = [product(version, architecture), *map(package, ids(parts), parts)]
+    packages = [product(version, architecture, system), *map(package, ids(parts), parts)]
     edges = [model.Relationship(DOCUMENT, model.RelationshipType.DESCRIBES, PRODUCT)]
     edges += [
         model.Relationship(PRODUCT, model.RelationshipType.CONTAINS, part.spdx_id) for part in packages[1:]
@@ -65,9 +73,9 @@ def document(parts: list[Part], version: str, architecture: str, epoch: int) -> 
     creation = model.CreationInfo(
         spdx_version="SPDX-2.3",
         spdx_id=DOCUMENT,
-        name=ID,
+        name=system[0],
         data_license="CC0-1.0",
-        document_namespace=namespace(ID),
+        document_namespace=namespace(system[0]),
         creators=[model.Actor(model.ActorType.TOOL, f"{ID}-builder-{version}")],
         created=datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None),
     )
@@ -76,14 +84,14 @@ def document(parts: list[Part], version: str, architecture: str, epoch: int) -> 
     )
 
 
-def product(version: str, architecture: str) -> Package:
+def product(version: str, architecture: str, system: System) -> Package:
     """The product itself, under no licence as a whole."""
     from spdx_tools.spdx import model
 
     unknown = model.SpdxNoAssertion()
     return model.Package(
-        PRODUCT, ID, unknown, version=version, files_analyzed=False, license_concluded=unknown,
-        license_declared=unknown, copyright_text=unknown, summary=f"{NAME} {version} for {architecture}",
+        PRODUCT, system[0], unknown, version=version, files_analyzed=False, license_concluded=unknown,
+        license_declared=unknown, copyright_text=unknown, summary=f"{system[1]} {version} for {architecture}",
         primary_package_purpose=model.PackagePurpose.OPERATING_SYSTEM,
     )  # fmt: skip
 

@@ -19,8 +19,8 @@ class BootFiles:
     initrd: Path
 
 
-def boot_files(iso: Path, folder: Path) -> BootFiles:
-    """Copy an ISO's kernel and initramfs to a folder.
+def boot_files(iso: Path, folder: Path, initramfs: str = INITRAMFS) -> BootFiles:
+    """Copy an ISO's kernel and initramfs to a folder. initramfs: its path on the ISO.
 
     Raises BuildError when it is no such ISO.
     """
@@ -30,7 +30,7 @@ def boot_files(iso: Path, folder: Path) -> BootFiles:
     try:
         reader.open(str(iso))
         reader.get_file_from_iso(str(files.kernel), joliet_path=KERNEL)
-        reader.get_file_from_iso(str(files.initrd), joliet_path=INITRAMFS)
+        reader.get_file_from_iso(str(files.initrd), joliet_path=initramfs)
     except (pycdlib.pycdlibexception.PyCdlibException, OSError) as error:
         raise BuildError(f"{iso}: kernel and initramfs can not be read: {error}", "run ./doit iso") from error
     finally:
