@@ -32,6 +32,7 @@ LOGGED = [
     "acpid",
     "timeout",
     "python3",
+    "chroot",
 ]
 # Logs the call, then does what a test wants the command to do, if anything.
 FAKE = """

@@ -11,13 +11,14 @@ from tasks.lib.paths import TOP
 
 INIT = TOP / "init"
 OVERLAY = TOP / "overlay"
+LIVE = TOP / "live" / "init"
 STAGES = sorted((INIT / "stages").iterdir())
 # Sourced files: not followed, so their variables look unused or unset here. EPOCHSECONDS: ash has it.
 EXCLUDED = "SC1090,SC1091,SC2034,SC2153,SC2154,SC3028"
 
 
 def shell_files() -> list[Path]:
-    found = [INIT / "init", *INIT.rglob("*.sh")]
+    found = [INIT / "init", *INIT.rglob("*.sh"), *(path for path in LIVE.iterdir() if path.is_file())]
     for path in OVERLAY.rglob("*"):
         if path.is_file() and not path.is_symlink():
             text = path.read_bytes()
