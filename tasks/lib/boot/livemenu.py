@@ -1,0 +1,35 @@
+"""The boot menu of the Live CD: GRUB's, for BIOS and UEFI, with the countdowns of the other media."""
+
+from __future__ import annotations
+
+from tasks.lib.boot import grubmenu
+from tasks.lib.boot.menu import Entry
+
+VOLUME_LABEL = "K8SLIVECD"
+KERNEL = "/boot/vmlinuz"
+INITRAMFS = "/boot/k8s-live.gz"
+# systemd starts a login on each; its messages go to the last one.
+CONSOLES = "console=tty0 console=ttyS0,115200n8"
+
+ENTRIES = (
+    Entry("live", "Start; what is written is kept on a disk", CONSOLES),
+    Entry("live-memory", "Start in RAM, keep nothing", f"{CONSOLES} live.disk=none"),
+    Entry("live-check", "Start, but check the medium first", f"{CONSOLES} live.check"),
+    Entry("live-shell", "A shell before systemd starts", f"{CONSOLES} live.shell"),
+)
+
+
+def from_medium(entry: Entry) -> list[str]:
+    """The commands that load an entry's kernel. By the old protocol an emulated BIOS starts it 2 s sooner."""
+    return [
+        "set linux=linux",
+        "set initrd=initrd",
+        *grubmenu.block_if('"$grub_platform" = pc', ["set linux=linux16", "set initrd=initrd16"]),
+        f"$linux {KERNEL} {entry.parameters}",
+        f"$initrd {INITRAMFS}",
+    ]
+
+
+def grub_cfg(product: str) -> str:
+    """grub.cfg of the medium; product: such as Kubernetes Live CD 0.1.0."""
+    return grubmenu.grub_cfg(product, ENTRIES, from_medium)
