@@ -32,6 +32,7 @@ class Hardware:
     """One machine as its builder describes it; sizes in MiB.
 
     cdrom, usb: an image given as a CD or written raw to a USB stick, both read-only, unless stick_writable.
+    seed: a second CD, which is not started from.
     card: an image as an SD card; its size has to be a power of two.
     kernel, initrd, append: started directly instead of a medium's boot loader.
     data: the disk: of data alone, or one that it starts from. data_bus: how it is attached.
@@ -43,6 +44,7 @@ class Hardware:
     network: "isolated" reaches nothing but the forwarded ports, "user" reaches what the host reaches,
     "silent" is a card on which nobody answers, "none" is no card.
     wire: one more card, on a wire between two machines: sockets that stand for this end and the other one.
+    wire_mac: that card's address, where it has to be another than QEMU's first.
     forwards: guest TCP port to port on the host's loopback address.
     firmware_files: what the hypervisor tells the guest (fw_cfg), by names such as opt/os.kubesolo/...
     rtc: where the hardware clock starts: "utc" is the host's time, else a date like 2034-01-31T12:00:00.
@@ -55,6 +57,7 @@ class Hardware:
     cdrom: Path | None = None
     usb: Path | None = None
     stick_writable: bool = False
+    seed: Path | None = None
     card: Path | None = None
     kernel: Path | None = None
     initrd: Path | None = None
@@ -68,6 +71,7 @@ class Hardware:
     data_socket: Path | None = None
     network: Literal["isolated", "user", "silent", "none"] = "isolated"
     wire: tuple[Path, Path] | None = None
+    wire_mac: str = ""
     forwards: Mapping[int, int] = field(default_factory=dict)
     vnc: int | None = None
     firmware_files: Mapping[str, str] = field(default_factory=dict)
@@ -103,6 +107,8 @@ class Hardware:
                 *drive("cd", self.cdrom, "media=cdrom,readonly=on"),
                 "ide-cd,drive=cd,bus=ide.0,bootindex=1",
             ]
+        if self.seed:
+            words += [*drive("seed", self.seed, "media=cdrom,readonly=on"), "ide-cd,drive=seed,bus=ide.2"]
         if self.usb:
             mode = "cache=unsafe" if self.stick_writable else "readonly=on"
             words += ["-device", "qemu-xhci", *drive("usb", self.usb, mode)]
@@ -145,13 +151,14 @@ class Hardware:
         """The card with the wire: its cable is pulled with set_link and the name wirecard."""
         if not self.wire:
             return []
+        mac = f",mac={self.wire_mac}" if self.wire_mac else ""
         here, there = (str(path).replace(",", ",,") for path in self.wire)
         ends = f"local.type=unix,local.path={here},remote.type=unix,remote.path={there}"
         return [
             "-netdev",
             f"dgram,id=wire,{ends}",
             "-device",
-            "virtio-net-pci,netdev=wire,id=wirecard,romfile=",
+            f"virtio-net-pci,netdev=wire,id=wirecard,romfile={mac}",
         ]
 
 
