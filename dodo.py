@@ -6,6 +6,7 @@ update-bundle}. Each task is made in the module of its noun, as a function of a 
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from tasks import (
     addons,
@@ -15,6 +16,13 @@ from tasks import (
     initramfs,
     iso,
     kernel,
+    livecomponents,
+    livedisk,
+    liveimages,
+    liveinit,
+    livekernel,
+    livekubernetes,
+    liverootfs,
     modules,
     parts,
     payload,
@@ -39,10 +47,16 @@ TARGETS = (TARGET, STUB)
 NEXT = TARGET.variant("next", version="0.2.0")
 STUB_NEXT = STUB.variant("stub-next", version="0.2.0")
 UPDATES = (NEXT, STUB_NEXT)
+# The Live CD: Debian's own kernel, systemd, kubeadm. Of the flow of nodes it has kernel and images alone.
+LIVE = TARGET.variant("", "parts", kernel=CONFIG.live.kernel.provider, flavour=CONFIG.live.kernel.flavour)
 PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in TARGETS)
 FLOW = (
-    kernel.kernel_tasks, modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
+    modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
     python.tasks, ssh.tasks, rootfs.tasks, initramfs.tasks, update.tasks,
+)  # fmt: skip
+LIVE_FLOW = (
+    livekernel.tasks, liverootfs.tasks, partial(livecomponents.tasks, downloads=CONFIG.live.components),
+    liveimages.tasks, livekubernetes.tasks, liveinit.tasks, livedisk.tasks,
 )  # fmt: skip
 MEDIA = (parts.tasks, diskboot.tasks, iso.tasks, diskimage.tasks)
 
@@ -54,14 +68,24 @@ def task_sources() -> Iterator[dict[str, object]]:
     return sources.tasks(CONFIG, current(), TARGETS)
 
 
+def task_kernels() -> Iterator[dict[str, object]]:
+    """Kernels."""
+    return each((*TARGETS, *UPDATES, LIVE), (kernel.kernel_tasks,))
+
+
 def task_flow() -> Iterator[dict[str, object]]:
-    """From the kernel to the update bundle."""
+    """From the kernel's modules to the update bundle."""
     return each((*TARGETS, *UPDATES), FLOW)
 
 
 def task_media() -> Iterator[dict[str, object]]:
     """What nodes are started from."""
     return each(TARGETS, MEDIA)
+
+
+def task_live() -> Iterator[dict[str, object]]:
+    """The Live CD, layer by layer."""
+    return each((LIVE,), LIVE_FLOW)
 
 
 def task_checksums() -> Iterator[dict[str, object]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -14,7 +13,7 @@ from typing import Any, cast
 from agent.update.keys import TEST_KEY
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
-from tasks.lib.rules import Rule, one_of, shown, text, texts, whole
+from tasks.lib.rules import Rule, line_of, one_of, shown, text, texts, whole
 
 CONFIG = TOP / "versions.toml"
 
@@ -100,6 +99,30 @@ class Update:
 
 
 @dataclass(frozen=True)
+class LiveKernel:
+    """[live.kernel]: who provides the Live CD's kernel, and which of its flavours."""
+
+    provider: str = key(NAME, default="debian")
+    flavour: str = key(NAME, default="default")
+
+
+@dataclass(frozen=True)
+class Download:
+    """[live.components] NAME = { url = …, sha256 = … }: a program, or an archive of some."""
+
+    url: str = key(text(r"https?://\S+", "an http(s) address"))
+    sha256: str = key(text(r"[0-9a-f]{64}", "a SHA-256, 64 hex digits"))
+
+
+@dataclass(frozen=True)
+class Live:
+    """[live]: the Live CD. components: those that are downloaded; the others are compiled ("module")."""
+
+    kernel: LiveKernel = field(default_factory=LiveKernel)
+    components: Mapping[str, Download] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class PackageSet:
     """[packages.NAME]: Debian packages and how much of what they depend on comes along.
 
@@ -130,8 +153,14 @@ class Config:
     kernel: Kernel
     update: Update
     packages: Mapping[str, PackageSet]
+    live: Live = field(default_factory=Live)
 
 
+# What of the Live CD can be another one: a program each, but for archives of several.
+COMPONENTS = (
+    "kubelet", "kubeadm", "kubectl", "containerd", "crictl", "cni", "crun",
+    "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd",
+)  # fmt: skip
 SECTIONS: dict[str, type[Any]] = {
     "os": Os, "debian": Debian, "payload": Payload, "userland": Userland, "kernel": Kernel,
     "update": Update,
@@ -184,7 +213,7 @@ class Reader:
 
     def config(self, document: dict[str, Any]) -> Config:
         """Check every section."""
-        known = (*SECTIONS, "packages")
+        known = (*SECTIONS, "packages", "live")
         for name in document:
             if name not in known:
                 raise self.error((name,), "unknown section", f"known: {', '.join(known)}")
@@ -193,7 +222,36 @@ class Reader:
         if not isinstance(sets, dict):
             raise self.error(("packages",), f"is {shown(sets)}", "allowed: sections [packages.NAME]")
         packages = {name: self.section(("packages", name), PackageSet, table) for name, table in sets.items()}
-        return Config(**parts, packages=MappingProxyType(packages))
+        live = self.live(document.get("live", {}))
+        return Config(**parts, packages=MappingProxyType(packages), live=live)
+
+    def live(self, table: object) -> Live:
+        """The sections of the Live CD."""
+        allowed = "known: kernel, components"
+        if not isinstance(table, dict):
+            raise self.error(("live",), f"is {shown(table)}", "allowed: a section [live]")
+        for name in table:
+            if name not in ("kernel", "components"):
+                raise self.error(("live", name), "unknown key", allowed)
+        found = table.get("components", {})
+        if not isinstance(found, dict):
+            raise self.error(
+                ("live", "components"), f"is {shown(found)}", "allowed: a section [live.components]"
+            )
+        components = {}
+        for name, value in found.items():
+            where = ("live", "components", name)
+            if name not in COMPONENTS:
+                raise self.error(where, "unknown component", f"known: {', '.join(COMPONENTS)}")
+            if value == "module":
+                continue
+            if not isinstance(value, dict):
+                raise self.error(
+                    where, f"is {shown(value)}", 'allowed: "module" or { url = "…", sha256 = "…" }'
+                )
+            components[name] = self.section(where, Download, value)
+        kernel = self.section(("live", "kernel"), LiveKernel, table.get("kernel", {}))
+        return Live(kernel, MappingProxyType(components))
 
     def section(self, where: tuple[str, ...], kind: type[Any], table: object) -> Any:  # noqa: ANN401
         """One section as its dataclass."""
@@ -220,26 +278,3 @@ class Reader:
     def error(self, where: tuple[str, ...], what: str, hint: str) -> BuildError:
         """An error that names file, line and key."""
         return BuildError(f"{self.path}:{line_of(self.source, where)}: {'.'.join(where)}: {what}", hint)
-
-
-def line_of(source: str, where: tuple[str, ...]) -> int:
-    """The number of the line that defines the key; of its section, when the key is missing; else 1."""
-    section: list[str] = []
-    best = 1
-    for number, line in enumerate(source.splitlines(), 1):
-        if header := re.match(r"\s*\[+\s*([^\]#]+?)\s*\]+", line):
-            section = split_key(header[1])
-            if tuple(section) == where[: len(section)]:
-                best = number
-            if tuple(section) == where:
-                return number
-        elif assignment := re.match(r"\s*([A-Za-z0-9_.\"' -]+?)\s*=", line):
-            name = (*section, *split_key(assignment[1]))
-            if name[: len(where)] == where:
-                return number
-    return best
-
-
-def split_key(dotted: str) -> list[str]:
-    """The parts of a dotted key, without quotes."""
-    return [part.strip().strip("\"'") for part in dotted.split(".")]

@@ -77,6 +77,21 @@ def in_children(step: Callable[[], None]) -> Iterator[None]:
         _steps.remove(step)
 
 
+@contextmanager
+def outside_of_rules() -> Iterator[None]:
+    """Within this block, children take none of those steps.
+
+    For programs that mount file systems, which Landlock refuses whatever its rules are; what they read has to
+    be handed over beforehand.
+    """
+    held = _steps[:]
+    _steps.clear()
+    try:
+        yield
+    finally:
+        _steps[:] = held
+
+
 def die_with_parent() -> None:
     """What a child does first: ask the kernel to kill it when its parent goes, even by SIGKILL (prctl(2))."""
     _prctl()(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""What a value of versions.toml may be."""
+"""What a value of versions.toml may be, and on which line it stands."""
 
 from __future__ import annotations
 
@@ -65,3 +65,26 @@ def shown(value: object) -> str:
     words = {bool: str(value).lower(), str: f'"{value}"'}
     result = words.get(type(value), repr(value))
     return result if len(result) <= 60 else result[:57] + "..."
+
+
+def line_of(source: str, where: tuple[str, ...]) -> int:
+    """The number of the line that defines the key; of its section, when the key is missing; else 1."""
+    section: list[str] = []
+    best = 1
+    for number, line in enumerate(source.splitlines(), 1):
+        if header := re.match(r"\s*\[+\s*([^\]#]+?)\s*\]+", line):
+            section = split_key(header[1])
+            if tuple(section) == where[: len(section)]:
+                best = number
+            if tuple(section) == where:
+                return number
+        elif assignment := re.match(r"\s*([A-Za-z0-9_.\"' -]+?)\s*=", line):
+            name = (*section, *split_key(assignment[1]))
+            if name[: len(where)] == where:
+                return number
+    return best
+
+
+def split_key(dotted: str) -> list[str]:
+    """The parts of a dotted key, without quotes."""
+    return [part.strip().strip("\"'") for part in dotted.split(".")]

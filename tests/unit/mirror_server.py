@@ -30,6 +30,13 @@ class Answer(BaseHTTPRequestHandler):
             return
         behaviour(self, content or b"")
 
+    def do_HEAD(self) -> None:
+        content = self.mirror.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+        else:
+            self.head(200, len(content))
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 

@@ -117,3 +117,40 @@ def test_the_project_s_own_file_is_read_at_once() -> None:
     started = time.perf_counter()
     load_config(CONFIG)
     assert time.perf_counter() - started < 0.05
+
+
+LIVE = """
+[live.kernel]
+flavour = "cloud"
+[live.components]
+kubeadm = "module"
+kubelet = { url = "https://example.org/kubelet", sha256 = "%s" }
+""" % ("ab" * 32)
+
+
+def test_the_live_cd(tmp_path: Path) -> None:
+    (tmp_path / "versions.toml").write_text(GOOD + LIVE)
+    live = load_config(tmp_path / "versions.toml").live
+    assert (live.kernel.provider, live.kernel.flavour) == ("debian", "cloud")
+    assert list(live.components) == ["kubelet"], "those that are compiled are the others"
+    assert live.components["kubelet"].url == "https://example.org/kubelet"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("kublet = 'module'", "17: live.components.kublet: unknown component"),
+        ("kubelet = 'modul'", '17: live.components.kubelet: is "modul"'),
+        ("kubelet = { url = 'https://example.org/kubelet' }", "live.components.kubelet.sha256: is missing"),
+        (
+            "kubelet = { url = 'ftp://example.org', sha256 = '00' }",
+            'live.components.kubelet.url: is "ftp://example.org"',
+        ),
+    ],
+)
+def test_a_bad_component_is_named(tmp_path: Path, line: str, said: str) -> None:
+    lines = [*GOOD.splitlines(), "[live.components]", line]
+    number = len(lines)
+    with pytest.raises(BuildError) as error:
+        load(tmp_path, "\n".join(lines))
+    assert said.replace("17:", f"{number}:") in error.value.what

@@ -142,3 +142,18 @@ def test_json_is_canonical() -> None:
     assert json.loads(oci.to_json(value)) == value
     blob = oci.json_blob("x/y", value)
     assert blob.descriptor["digest"] == "sha256:" + hashlib.sha256(oci.to_json(value)).hexdigest()
+
+
+def test_a_renamed_image_is_the_same_image(tmp_path: Path) -> None:
+    archive = write(tmp_path / "a")
+    before = read_layout(archive)
+    oci.rename(archive, "registry.example/other/hello:v2", tmp_path / "b.tar", EPOCH)
+    after = read_layout(tmp_path / "b.tar")
+    assert after.problems() == []
+    assert after.index["manifests"][0]["digest"] == before.index["manifests"][0]["digest"]
+    assert after.index["manifests"][0]["annotations"] == {
+        oci.CONTAINERD_NAME: "registry.example/other/hello:v2",
+        oci.REF_NAME: "v2",
+    }
+    with pytest.raises(BuildError, match="not a full image reference"):
+        oci.rename(archive, "hello", tmp_path / "c.tar", EPOCH)

@@ -160,3 +160,23 @@ def write_members(members: Mapping[str, Content], out: Path, epoch: int) -> None
             entry = Entry("file", 0o644, content)
             with entry.open() as source:
                 tar.addfile(tar_header(name, entry, epoch), source)
+
+
+def rename(archive: Path, name: str, out: Path, epoch: int) -> None:
+    """Write an archive of write_archive() anew under another name; the image and its digest are the same.
+
+    Raises BuildError when the name is no full reference, or the archive holds not exactly one image.
+    """
+    if not REFERENCE.fullmatch(name):
+        raise BuildError(f"{name!r} is not a full image reference", "write registry/repository:tag")
+    members = Tree()
+    members.add_tar(archive)
+    index = json.loads(members["index.json"].read())
+    if len(index["manifests"]) != 1:
+        raise BuildError(f"{archive}: holds {len(index['manifests'])} images, not one")
+    index["manifests"][0]["annotations"] = {CONTAINERD_NAME: name, REF_NAME: name.rpartition(":")[2]}
+    files: dict[str, Content] = {"oci-layout": members["oci-layout"].content, "index.json": to_json(index)}
+    files |= {
+        path: entry.content for path, entry in members.items() if entry.kind == "file" and path not in files
+    }
+    write_members(files, out, epoch)
