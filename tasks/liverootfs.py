@@ -67,8 +67,14 @@ def build_debian(arch: Arch, b: Build) -> None:
 
 
 def cleaned(tree: Tree) -> Tree:
-    """The tree without what belongs to one installation."""
+    """The tree without what belongs to one installation.
+
+    Access control lists go, too: squashfs has none, and systemd-tmpfiles sets them at every start.
+    """
     for path, entry in list(tree.items()):
+        if entry.xattrs:
+            kept = {name: value for name, value in entry.xattrs if not name.startswith("system.")}
+            tree.own(path, *entry.owner, kept)
         if entry.kind != "dir" and any(fnmatch.fnmatch(path, pattern) for pattern in LEFT_BEHIND):
             tree.remove(path)
     tree.add_file("etc/machine-id", "", 0o444)

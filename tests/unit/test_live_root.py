@@ -97,13 +97,14 @@ def test_what_belongs_to_one_installation_is_left_behind() -> None:
     ):  # fmt: skip
         tree.add_file(path, "x")
     tree.add_dir("var/log/private", 0o700)
-    tree.own("var/log/private", 0, 4)
+    tree.own("var/log/private", 0, 4, {"system.posix_acl_access": "\x02", "user.kept": "1"})
     tree.add_file("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
     kept = liverootfs.cleaned(tree)
     files = {path for path, entry in kept.items() if entry.kind == "file"}
     assert files == {"etc/ssh/sshd_config", "var/lib/dpkg/status", "etc/machine-id"}
     assert kept["etc/machine-id"].read() == b"", "systemd makes one at the first start"
     assert kept["var/log/private"].owner == (0, 4)
+    assert kept["var/log/private"].xattrs == (("user.kept", "1"),)
 
 
 def test_owners_and_attributes_survive(tmp_path: Path) -> None:
