@@ -22,6 +22,7 @@ from tasks import (
     liveinit,
     livekernel,
     livekubernetes,
+    liveparts,
     liverootfs,
     modules,
     parts,
@@ -56,7 +57,8 @@ FLOW = (
 )  # fmt: skip
 LIVE_FLOW = (
     livekernel.tasks, liverootfs.tasks, partial(livecomponents.tasks, downloads=CONFIG.live.components),
-    liveimages.tasks, livekubernetes.tasks, liveinit.tasks, livedisk.tasks,
+    liveimages.tasks, partial(liveparts.tasks, downloads=CONFIG.live.components), livekubernetes.tasks,
+    liveinit.tasks, livedisk.tasks,
 )  # fmt: skip
 MEDIA = (parts.tasks, diskboot.tasks, iso.tasks, diskimage.tasks)
 
@@ -70,7 +72,7 @@ def task_sources() -> Iterator[dict[str, object]]:
 
 def task_kernels() -> Iterator[dict[str, object]]:
     """Kernels."""
-    return each((*TARGETS, *UPDATES, LIVE), (kernel.kernel_tasks,))
+    return each((*TARGETS, *UPDATES, LIVE.variant("live", "parts")), (kernel.kernel_tasks,))
 
 
 def task_flow() -> Iterator[dict[str, object]]:
