@@ -4,11 +4,12 @@
 # upper layer), and etcd a disk that honours its flushes.
 DIRECT='containerd kubelet etcd'
 
+# The name tells cloud-init that there is no partition to grow (cc_resizefs.py).
 # stack_root: mounts, as $NEW_ROOT, what the disk keeps over the medium's images, and binds what must not lie on an
 # overlay.
 stack_root() {
     mkdir -p "$DISK_MOUNT/upper" "$DISK_MOUNT/work"
-    if ! mount -t overlay -o "lowerdir=$lower,upperdir=$DISK_MOUNT/upper,workdir=$DISK_MOUNT/work" root "$NEW_ROOT"; then
+    if ! mount -t overlay -o "lowerdir=$lower,upperdir=$DISK_MOUNT/upper,workdir=$DISK_MOUNT/work" overlayroot "$NEW_ROOT"; then
         error 'cannot mount the root'
         return 1
     fi

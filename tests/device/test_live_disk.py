@@ -275,7 +275,7 @@ def test_the_root_is_an_overlay_and_what_must_not_lie_on_one_is_bound(live: Live
     assert status == 0, output
     disk = "/run/live/disk"
     assert live.root.called("mount") == [
-        f"-t overlay -o lowerdir=/c:/b:/a,upperdir={disk}/upper,workdir={disk}/work root /newroot",
+        f"-t overlay -o lowerdir=/c:/b:/a,upperdir={disk}/upper,workdir={disk}/work overlayroot /newroot",
         *(
             f"--bind {disk}/state/{name} /newroot/var/lib/{name}"
             for name in ("containerd", "kubelet", "etcd")

@@ -11,7 +11,7 @@ import pytest
 
 from tasks import liveinit, liveiso
 from tasks.lib.arch import AMD64
-from tasks.lib.boot import livemenu
+from tasks.lib.boot import grubmenu, livemenu
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build
 from tasks.lib.formats.squashfs import Compression
@@ -72,6 +72,11 @@ def test_files_and_menu(made: Path) -> None:
     reader.open(str(made / "a.iso"))
     assert reader.pvd.volume_identifier.rstrip() == livemenu.VOLUME_LABEL.encode()
     reader.close()
+
+
+def test_no_entry_takes_anothers_key() -> None:
+    keys = [grubmenu.letter(entry) for entry in livemenu.ENTRIES[1:]] + [grubmenu.MENU_KEY, "y"]
+    assert len(set(keys)) == len(keys)
 
 
 def test_grub_syntax_of_the_menu_is_sound(made: Path) -> None:
