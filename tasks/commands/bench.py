@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ class Plugin(Command):
     doc_usage = f"[{'|'.join(parts.NAMES)} ...]"
     doc_description = """\
 Measures the size of the ISO (sizes), boots in QEMU (boot), what a configuration file costs them (config),
-what an update fetches (update), what durable writes cost the database (writes), builds (build) and builds
-with empty compile caches (cold), or only what is named. Puts the tables into docs/benchmarks.md (update:
-docs/update-flow.md) and the raw results into
-output/bench/. Boots take a minute or two each, cold builds half an hour; builds work in a clone of what is
-committed. Run nothing else meanwhile.
+what an update fetches (update), size and boots of the Live CD (live), what durable writes cost the database
+(writes), builds (build) and builds with empty compile caches (cold), or only what is named. Puts the tables
+into docs/benchmarks.md (update: docs/update-flow.md, live: docs/livecd.md) and the raw results into output/bench/. Boots take a minute or two
+each, cold builds half an hour; builds work in a clone of what is committed. Run nothing else meanwhile.
 """
     cmd_options = (
         option("repeat", 1, "how often each boot is measured; the median is shown"),
@@ -38,6 +38,7 @@ committed. Run nothing else meanwhile.
         Raises BuildError for an unknown part, and when a measurement fails.
         """
         from dodo import NEXT, PRODUCTS, STUB, TARGET
+        from tasks import liveseed
 
         if unknown := set(pos_args) - set(parts.NAMES):
             what = f"bench: unknown: {', '.join(sorted(unknown))}"
@@ -56,6 +57,11 @@ committed. Run nothing else meanwhile.
             elif part == "update":
                 build("initramfs", "initramfs-next")
                 parts.bench_updates(TARGET, NEXT)
+            elif part == "live":
+                with tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder:
+                    seed = Path(folder, "seed.iso")
+                    liveseed.write_seed(liveseed.Seed().user_data(), {}, seed, TARGET.epoch)
+                    parts.bench_live(choose(named(PRODUCTS, "live-iso"), ""), seed)
             elif part == "boot":
                 parts.bench_boots(media, setups, opt_values["repeat"], kvm=opt_values["kvm"])
             else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lib.bench import boots, builds, cold, configs, graph, report, sizes, writes
+from tasks.lib.bench import boots, builds, cold, configs, graph, live, parts, report, sizes, writes
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
 
@@ -31,6 +31,16 @@ def test_section_is_replaced_and_nothing_else() -> None:
 @pytest.mark.parametrize("name", ["sizes", "boot", "build", "cold"])
 def test_document_has_every_section(name: str) -> None:
     report.replace_section(report.DOCUMENT.read_text(), name, "x")
+
+
+def test_the_live_cds_tables() -> None:
+    boots = [live.LiveBoot("bios", "first", 33.25, 28.0), live.LiveBoot("uefi", "second", 30.0, 24.5)]
+    text = live.describe({"": 350_000_000, "/boot/live-base.squashfs": 90_000_000, "/x": 5}, boots)
+    assert "| `/boot/live-base.squashfs` | 90.0 |" in text
+    assert "| **the ISO** (goal: < 400) | **350.0** |" in text
+    assert "|  | goal | BIOS, first | UEFI, second |" in text
+    assert "wall clock (s) | < 35 | 33.2 | 30.0 |" in text
+    report.replace_section(parts.LIVE_DOCUMENT.read_text(), "live", text)
 
 
 def test_sizes_add_up() -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tasks import kernel, update, userland
-from tasks.lib.bench import boots, builds, cold, configs, report, sizes, updates, writes
+from tasks.lib.bench import boots, builds, cold, configs, live, report, sizes, updates, writes
 from tasks.lib.bench.host import describe_host
 from tasks.lib.paths import TOP
 from tasks.lib.target import Target
 from tasks.lib.vm.accel import EMULATION, acceleration
 from tasks.lib.vm.media import boot_files
 from tasks.payload import KUBESOLO, MODULE
+
+LIVE_DOCUMENT = TOP / "docs" / "livecd.md"
 
 
 def say(text: str) -> None:
@@ -81,6 +83,15 @@ def bench_cold() -> None:
     report.publish("cold", f"On {host}.\n\n{cold.describe_cold(found)}")
 
 
+def bench_live(iso: Path, seed: Path) -> None:
+    """The Live CD: sizes, and boots under emulation."""
+    host, measured = describe_host(), sizes.measure_sizes(iso)
+    found = live.measure(iso, seed, EMULATION, say)
+    report.store("live", {"host": vars(host), "sizes": measured, "boots": live.raw(found)})
+    text = f"QEMU TCG, pure emulation, on {host}.\n\n{live.describe(measured, found)}"
+    report.publish("live", text, LIVE_DOCUMENT)
+
+
 def bench_updates(old: Target, new: Target) -> None:
     """What an update fetches: of a change in overlay/ or init/, and of one package besides."""
     host, before, later = describe_host(), update.files(old), update.files(new)
@@ -101,4 +112,4 @@ def bench_updates(old: Target, new: Target) -> None:
 
 # What needs no product.
 OTHERS: dict[str, Callable[[], Any]] = {"writes": bench_writes, "build": bench_builds, "cold": bench_cold}
-NAMES = ("sizes", "boot", "config", "update", *OTHERS)
+NAMES = ("sizes", "boot", "config", "update", "live", *OTHERS)
