@@ -20,6 +20,7 @@ from tasks import (
     livedisk,
     liveimages,
     liveinit,
+    liveiso,
     livekernel,
     livekubernetes,
     liveparts,
@@ -50,7 +51,10 @@ STUB_NEXT = STUB.variant("stub-next", version="0.2.0")
 UPDATES = (NEXT, STUB_NEXT)
 # The Live CD: Debian's own kernel, systemd, kubeadm. Of the flow of nodes it has kernel and images alone.
 LIVE = TARGET.variant("", "parts", kernel=CONFIG.live.kernel.provider, flavour=CONFIG.live.kernel.flavour)
-PRODUCTS = tuple(kind.product(target) for kind in (iso, diskimage) for target in TARGETS)
+PRODUCTS = (
+    *(kind.product(target) for kind in (iso, diskimage) for target in TARGETS),
+    liveiso.product(LIVE),
+)
 FLOW = (
     modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
     python.tasks, ssh.tasks, rootfs.tasks, initramfs.tasks, update.tasks,
@@ -58,7 +62,7 @@ FLOW = (
 LIVE_FLOW = (
     livekernel.tasks, liverootfs.tasks, partial(livecomponents.tasks, downloads=CONFIG.live.components),
     liveimages.tasks, partial(liveparts.tasks, downloads=CONFIG.live.components), livekubernetes.tasks,
-    liveinit.tasks, livedisk.tasks,
+    liveinit.tasks, livedisk.tasks, liveiso.tasks,
 )  # fmt: skip
 MEDIA = (parts.tasks, diskboot.tasks, iso.tasks, diskimage.tasks)
 

@@ -34,7 +34,7 @@ class Plugin(Command):
         """Check what was given, then write."""
         import yaml
 
-        from dodo import TARGET
+        from dodo import LIVE
         from tasks import live, liveseed
 
         options = dict(opt_values)
@@ -54,7 +54,7 @@ class Plugin(Command):
             if not isinstance(network, dict):
                 raise BuildError(f"{options['network_config']}: not a network-config")
         out = Path(options["out"] or OUTPUT / "k8s-livecd-seed.iso")
-        liveseed.write_seed(text, network, out, TARGET.epoch)
+        liveseed.write_seed(text, network, out, LIVE.epoch)
         print(f"live-seed: {out}")
         if not options["user_data"] and not options["key"]:
             print(

@@ -44,7 +44,7 @@ class Plugin(Command):
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Build what is stale, make the seeds, start, relay the console until the end."""
-        from dodo import TARGET
+        from dodo import LIVE
         from tasks import livecluster, liveiso, liveseed
         from tasks.lib.boot import livemenu
         from tasks.lib.vm import devvm, livevm
@@ -59,7 +59,7 @@ class Plugin(Command):
             raise BuildError("live-vm: --seed says all that there is to say", "leave the other option out")
         if pid := livevm.running():
             raise BuildError(f"a live-vm runs already, process {pid}", "end it with Ctrl-C in its terminal")
-        iso = choose(liveiso.product(TARGET), options["iso"])
+        iso = choose(liveiso.product(LIVE), options["iso"])
         if options["fresh"]:
             livevm.forget(livevm.FOLDER)
         if options["seed"]:
@@ -70,7 +70,7 @@ class Plugin(Command):
             seeds = []
             for number, seed in enumerate(told, 1):
                 path = livevm.FOLDER / f"seed-{number}.iso"
-                liveseed.write_seed(seed.user_data(), seed.network, path, TARGET.epoch)
+                liveseed.write_seed(seed.user_data(), seed.network, path, LIVE.epoch)
                 seeds.append(path)
         files = boot_files(iso, livevm.FOLDER, livemenu.INITRAMFS)
         accelerator = EMULATION if options["no_kvm"] else acceleration(files.kernel)

@@ -20,6 +20,7 @@ GOLDEN = Path(__file__).with_name("golden")
 MEDIA: dict[str, Callable[[Path], str]] = {
     "iso": lambda path: listing.archive(path.read_bytes()),
     "disk-image": listing.disk,
+    "live-iso": lambda path: listing.archive(path.read_bytes()),
 }
 
 

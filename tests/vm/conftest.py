@@ -81,6 +81,13 @@ def disk_image() -> Path:
 
 
 @pytest.fixture(scope="session")
+def live_iso() -> Path:
+    """The Kubernetes Live CD."""
+    made = named(PRODUCTS, "live-iso")
+    return product(Path(os.environ.get("KUBESOLO_TEST_LIVE_ISO", made.path)), made.task)
+
+
+@pytest.fixture(scope="session")
 def stub_initramfs(stub_files: BootFiles) -> bytes:
     """What its kernel starts from."""
     return stub_files.initrd.read_bytes()

@@ -1,0 +1,122 @@
+"""A machine with the Live CD, as its owner uses it: over SSH, with a key from a seed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks import liveseed
+from tasks.lib.errors import BuildError
+from tasks.lib.vm.hardware import Hardware
+from tasks.lib.vm.machine import Machine
+from tasks.liveseed import Seed
+from tests.vm.node import stretched
+from tests.vm.shell import PORT, Key
+
+EPOCH = 1795219200
+HOST = "seeded"
+# Of an emulated machine on an idle host.
+LOGIN_SECONDS = 60
+DISK_BYTES = 12 << 30
+MEMORY = 2048
+# A fixed address and a default route that leads nowhere: kubeadm wants one, and nothing is to be fetched.
+OUTSIDE = "52:54:00:12:34:56"
+NETWORK = {
+    "version": 2,
+    "ethernets": {
+        "outside": {
+            "match": {"macaddress": OUTSIDE},
+            "addresses": ["10.0.2.15/24"],
+            "routes": [{"to": "0.0.0.0/0", "via": "10.0.2.2"}],
+        }
+    },
+}
+ADMIN = "KUBECONFIG=/etc/kubernetes/admin.conf"
+
+
+def blank_disk(path: Path, size: int = DISK_BYTES) -> Path:
+    """A disk of nothing but zeros."""
+    with path.open("wb") as stream:
+        stream.truncate(size)
+    return path
+
+
+def write_seed(
+    folder: Path,
+    key: Key,
+    hostname: str = HOST,
+    run: Sequence[str] = (),
+    network: Mapping[str, Any] = NETWORK,
+) -> Path:
+    """A seed with a key, and with no network but the fixed address."""
+    path = folder / f"{hostname}.seed.iso"
+    text = Seed(hostname, (key.public,), tuple(run)).user_data()
+    liveseed.write_seed(text, network, path, EPOCH)
+    return path
+
+
+def hardware(medium: Path, seed: Path, disk: Path | None) -> Hardware:
+    """A machine that reaches nothing, and whose SSH port can be reached."""
+    return Hardware(cdrom=medium, seed=seed, data=disk, memory=MEMORY, forwards={PORT: 0})
+
+
+@dataclass(frozen=True)
+class LiveNode:
+    """A running machine and the key to it."""
+
+    machine: Machine
+    key: Key
+    hostname: str = HOST
+
+    def wait_login(self, start: int = 0) -> float:
+        """Wait until the serial console offers a login; seconds since power-on."""
+        prompt = f"{self.hostname} login:"
+        return self.machine.serial.wait(prompt, stretched(LOGIN_SECONDS), start) - self.machine.started
+
+    def wait_ssh(self) -> None:
+        """Wait until the key opens a session, and until cloud-init has done all that it was told."""
+        deadline = time.monotonic() + stretched(LOGIN_SECONDS)
+        while (done := self.key.on(self.machine, "true", 30)).returncode != 0:
+            assert time.monotonic() < deadline, f"no session: {done.stdout}\n{self.machine.serial.tail()}"
+            time.sleep(2)
+
+    def run(self, command: str, seconds: float = 120) -> str:
+        """What a command says; it has to succeed."""
+        done = self.ask(command, seconds)
+        assert done.returncode == 0, f"{command}: status {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def ask(self, command: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a command; its words and its exit status."""
+        return self.key.on(self.machine, command, seconds)
+
+    def kubectl(self, words: str, seconds: float = 120) -> str:
+        """What kubectl says."""
+        return self.run(f"{ADMIN} kubectl {words}", seconds)
+
+    def objects(self, words: str) -> list[dict[str, Any]]:
+        """The objects that kubectl get finds."""
+        found: list[dict[str, Any]] = json.loads(self.kubectl(f"get {words} -o json"))["items"]
+        return found
+
+    def wait(self, command: str, seconds: float, pause: float = 5) -> str:
+        """Wait until a command succeeds; what it says then. Raises BuildError with its last words."""
+        deadline = time.monotonic() + stretched(seconds)
+        while (done := self.ask(command)).returncode != 0:
+            if time.monotonic() > deadline:
+                raise BuildError(f"{command}: not within {stretched(seconds):.0f} s\n{done.stdout}")
+            time.sleep(pause)
+        return done.stdout
+
+    def reboot(self) -> None:
+        """Start the machine again, in order, and wait until it can be used."""
+        place = self.machine.serial.position()
+        self.ask("systemctl reboot")
+        self.machine.wait_reset(stretched(120))
+        self.wait_login(place)
+        self.wait_ssh()

@@ -1,0 +1,111 @@
+"""The Live CD from a CD with a BIOS, a blank disk and a seed: one machine for all tests, in this order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.vm import live
+from tests.vm.conftest import Start
+from tests.vm.live import LiveNode
+from tests.vm.shell import Key
+
+MACHINE_SECONDS = 3600
+CONFIGURATION = "/etc/kubernetes/kubeadm.yaml"
+DISK = "/run/live/disk"
+
+pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def node(start_shared: Start, live_iso: Path, tmp_path_factory: pytest.TempPathFactory) -> LiveNode:
+    folder = tmp_path_factory.mktemp("live")
+    key = Key.make(folder)
+    seed, disk = live.write_seed(folder, key), live.blank_disk(folder / "disk.img")
+    machine = start_shared(live.hardware(live_iso, seed, disk), MACHINE_SECONDS)
+    node = LiveNode(machine, key)
+    node.wait_login()
+    node.wait_ssh()
+    return node
+
+
+def test_the_blank_disk_was_formatted_and_the_console_says_so(node: LiveNode) -> None:
+    text = node.machine.serial.text()
+    assert "[live-init] /dev/vda is blank: formatting it" in text
+    assert "[live-init] what is written is kept on /dev/vda" in text
+    assert "RAM ONLY" not in text
+
+
+def test_the_seed_was_applied(node: LiveNode) -> None:
+    node.run("cloud-init status --wait")
+    assert node.run("hostname").strip() == live.HOST
+    assert node.run("id -un debian; sudo -u debian sudo -n id -u").split() == ["debian", "0"]
+    assert "10.0.2.15/24" in node.run("ip -brief address")
+    assert "default via 10.0.2.2" in node.run("ip route")
+
+
+def test_there_is_no_password(node: LiveNode) -> None:
+    for line in node.run("cat /etc/shadow").splitlines():
+        assert line.split(":")[1] in ("*", "!", "!*", "!!"), line
+    settings = node.run("sshd -T")
+    assert "permitrootlogin without-password" in settings
+
+
+def test_systemd_has_nothing_to_complain_about(node: LiveNode) -> None:
+    assert node.run("systemctl is-active multi-user.target").strip() == "active"
+    failed = node.run("systemctl list-units --failed --plain --no-legend")
+    assert failed.strip() == ""
+    for unit in ("systemd-networkd", "systemd-resolved", "systemd-timesyncd", "ssh", "containerd"):
+        assert node.run(f"systemctl is-active {unit}").strip() == "active", unit
+
+
+def test_the_root_is_an_overlay_and_containers_lie_beside_it(node: LiveNode) -> None:
+    assert node.run("findmnt -no FSTYPE /").strip() == "overlay"
+    for folder in ("containerd", "kubelet", "etcd"):
+        row = node.run(f"findmnt -no FSTYPE,SOURCE /var/lib/{folder}")
+        assert row.split() == ["ext4", f"/dev/vda[/state/{folder}]"], row
+
+
+def test_keys_and_identity_are_the_machines_own(node: LiveNode) -> None:
+    assert re.fullmatch(r"[0-9a-f]{32}", node.run("cat /etc/machine-id").strip())
+    assert node.run("ls /etc/ssh/ssh_host_ed25519_key.pub")
+    written = f"ls {DISK}/upper/etc/machine-id {DISK}/upper/etc/ssh/ssh_host_ed25519_key"
+    assert node.ask(written).returncode == 0, "made here, not shipped"
+
+
+def test_containerd_answers_and_the_images_are_there(node: LiveNode) -> None:
+    node.wait("systemctl is-active k8s-images.service", 900)
+    wanted = node.run(f"kubeadm config images list --config {CONFIGURATION} 2>/dev/null").split()
+    assert len(wanted) >= 7
+    present = node.run("ctr -n k8s.io images ls -q").split()
+    assert set(wanted) <= set(present)
+    assert '"status": true' in node.run("crictl info")
+
+
+def test_the_units_of_kubernetes_are_sound(node: LiveNode) -> None:
+    units = "kubelet.service containerd.service k8s-images.service"
+    assert node.ask(f"systemd-analyze verify {units}").stdout == ""
+    assert node.run("systemctl is-enabled kubelet").strip() == "enabled"
+    assert node.run("swapon --show").strip() == ""
+
+
+def test_kubeadm_takes_the_configuration(node: LiveNode) -> None:
+    node.run(f"kubeadm config validate --config {CONFIGURATION}")
+    said = node.run(f"kubeadm init --dry-run --config {CONFIGURATION}", 600)
+    assert "Your Kubernetes control-plane has initialized successfully" in said
+
+
+def test_what_was_written_survives_and_the_disk_was_left_clean(node: LiveNode) -> None:
+    before = node.run("cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub")
+    node.run("echo kept > /root/file; echo kept > /var/lib/etcd/file")
+    place = node.machine.serial.position()
+    node.reboot()
+    assert node.run("cat /root/file /var/lib/etcd/file").split() == ["kept", "kept"]
+    assert node.run("cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub") == before
+    assert node.run("journalctl --list-boots --quiet | wc -l").strip() == "2", "the journal is kept"
+    assert "blank" not in node.machine.serial.text(place)
+    log = node.run("cat /run/kubesolo/boot.log")
+    assert "checking the file system" not in log, "systemd-shutdown has unmounted it"
+    node.run(f"rm /var/lib/etcd/file; test -d {DISK}/upper")
