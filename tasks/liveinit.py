@@ -24,6 +24,8 @@ SOURCE = TOP / "live" / "init"
 LIST = LISTS / "initramfs.modules"
 FLAVOUR = "default"
 PLACE = "lib/live-init"
+# What it is made of besides drivers.
+TREES = [initramfs.INIT / "lib", SOURCE]
 
 
 def drivers(target: Target) -> Path:
@@ -101,7 +103,7 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         build=partial(build_initramfs, segment(target), ()),
         targets=[disk_initramfs(target)],
         files=[segment(target)],
-        trees=[initramfs.INIT, SOURCE],
+        trees=TREES,
         values={"epoch": target.epoch},
         tools=["tools"],
         group=target.group,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from tasks import initramfs, iso, live, liveinit, parts
+from tasks import iso, live, liveinit, parts
 from tasks.lib.arch import Arch
 from tasks.lib.boot import grub, grubmenu, livemenu
 from tasks.lib.engine import Build, artifact
@@ -69,17 +69,37 @@ def build_efi(arch: Arch, b: Build) -> None:
     iso.build_efi(arch, b, livemenu.VOLUME_LABEL)
 
 
-def medium(
-    kernel: Path, start: Path, images: dict[str, Path], loaders: tuple[Path, Path], title: str
-) -> Tree:
-    """Everything on the medium. loaders: for BIOS and for UEFI."""
+@dataclass(frozen=True)
+class Content:
+    """What is on the medium. images: by name, lowest layer first; bios, efi: what firmware starts."""
+
+    kernel: Path
+    start: Path
+    images: tuple[tuple[str, Path], ...]
+    bios: Path
+    efi: Path
+
+    def files(self) -> list[Path]:
+        """All of it, for a task that depends on it."""
+        return [self.kernel, self.start, *dict(self.images).values(), self.bios, self.efi]
+
+
+def content(target: Target) -> Content:
+    """That of a target's Live CD."""
+    found = tuple(images(target).items())
+    loaders = (loader(target, "cd.img"), loader(target, "efi.img"))
+    return Content(live.vmlinuz(target), start(target), found, *loaders)
+
+
+def medium(content: Content, title: str) -> Tree:
+    """Everything on the medium."""
     tree = Tree()
-    tree.add_file(livemenu.KERNEL, kernel)
-    tree.add_file(livemenu.INITRAMFS, start)
-    for name, path in images.items():
+    tree.add_file(livemenu.KERNEL, content.kernel)
+    tree.add_file(livemenu.INITRAMFS, content.start)
+    for name, path in content.images:
         tree.add_file(f"boot/{name}", path)
-    tree.add_file(BOOT.bios, loaders[0])
-    tree.add_file(BOOT.efi, loaders[1])
+    tree.add_file(BOOT.bios, content.bios)
+    tree.add_file(BOOT.efi, content.efi)
     tree.add_file("boot/grub/grub.cfg", livemenu.grub_cfg(title))
     return tree
 
@@ -91,14 +111,11 @@ def write_iso(tree: Tree, start: Path, arch: Arch, b: Build) -> None:
     make_hybrid(b.out, grub.hybrid_code(arch), replace(layout, isolinux=sector), bytes.fromhex(digest(start)))
 
 
-def build_iso(target: Target, origin: Origin, name: str, b: Build) -> None:
+def build_iso(content: Content, arch: Arch, origin: Origin, name: str, b: Build) -> None:
     """The product, and what describes it."""
-    packed = images(target)
-    loaders = (loader(target, "cd.img"), loader(target, "efi.img"))
-    title = f"{live.NAME} {b.values['version']}"
-    tree = medium(live.vmlinuz(target), start(target), packed, loaders, title)
-    write_iso(tree, start(target), target.arch, b)
-    describe(b, name, origin, {start(target).name: start(target), **packed}, live.ID)
+    tree = medium(content, f"{live.NAME} {b.values['version']}")
+    write_iso(tree, content.start, arch, b)
+    describe(b, name, origin, {content.start.name: content.start, **dict(content.images)}, live.ID)
 
 
 def build_sbom(listings: tuple[Path, ...], b: Build) -> None:
@@ -151,14 +168,14 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     """The images, the boot loaders, the initramfs and the ISO."""
     yield from image_tasks(target)
     yield from loader_tasks(target)
-    packed, made, from_ = images(target), product(target), origin(target)
+    on_it, made, from_ = content(target), product(target), origin(target)
     yield artifact(
         target.task("live-initramfs"),
         doc="Live CD: init, and digests of the images",
-        build=partial(liveinit.build_initramfs, liveinit.segment(target), tuple(packed.items())),
+        build=partial(liveinit.build_initramfs, liveinit.segment(target), on_it.images),
         targets=[start(target)],
-        files=[liveinit.segment(target), *packed.values()],
-        trees=[initramfs.INIT, liveinit.SOURCE],
+        files=[liveinit.segment(target), *dict(on_it.images).values()],
+        trees=liveinit.TREES,
         values={"epoch": target.epoch},
         tools=["tools"],
         group=target.group,
@@ -175,13 +192,10 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     yield artifact(
         made.task,
         doc=f"{relative(made.path)}: Debian with kubeadm, from CD and USB, BIOS and UEFI",
-        build=partial(build_iso, target, from_, made.path.name),
+        build=partial(build_iso, on_it, target.arch, from_, made.path.name),
         targets=made.files(),
-        files=[
-            live.vmlinuz(target), start(target), *packed.values(), *from_.files(),
-            loader(target, "cd.img"), loader(target, "efi.img"),
-        ],
+        files=[*on_it.files(), *from_.files()],
         values=target.description(),
         tools=[BOOT_SET],
         group=made.group,
-    )  # fmt: skip
+    )

@@ -15,6 +15,7 @@ from doit.control import TaskControl
 from doit.loader import generate_tasks
 from doit.task import Task
 
+from tasks import live
 from tasks.lib import config
 from tasks.lib.debian import lockfile, tools
 from tasks.lib.engine.loader import connect
@@ -103,7 +104,7 @@ UNDATED = {
     "parts-payload",
     "parts-payload-stub",
     "checksums",
-    *("disk-zst", "disk-qcow2"),
+    *("disk-zst", "disk-qcow2", "live-parts"),
 }  # nothing of theirs has a date
 OF_FLAVOUR = {
     *("kernel", "kernel-audit", "modules", "rootfs", "rootfs-drivers", "initramfs-drivers"),
@@ -120,21 +121,26 @@ OF_PAYLOAD = {
 OF_VERSION = {
     *of("iso", "disk-image", "sbom", "rootfs-overlay", "initramfs", "update-bundle", others=("stub",)),
     *("checksums", "diskboot", "disk-zst", "disk-qcow2"),
+    *("live-iso", "live-sbom", "live-rootfs", "live-rootfs-disk", "live-kubernetes", "live-rootfs-k8s-disk"),
 }
 OF_UPDATES = of("update-bundle")
+COMPONENTS = tomllib.loads(VERSIONS)["live"]["components"]
+DOWNLOAD = f'{{ url = "http://mirror.example/x", sha256 = "{"ab" * 32}" }}'
 KEYS: dict[str, tuple[str, set[str]]] = {
     "os.version": ('"9.9.9"', OF_VERSION),
     "debian.drift": ('"forbid"', set()),
     "debian.foreign": ("[]", set()),
     "debian.snapshots": ('["http://mirror.example/debian"]', set()),
     "payload.provider": ('"stub"', OF_PAYLOAD),
-    "kernel.flavour": ('"cloud"', OF_FLAVOUR),
+    "kernel.flavour": ('"cloud"', OF_FLAVOUR | {"kernel-live"}),
     "update.channel": ('"beta"', OF_UPDATES),
     "update.keys": (f'["{"ab" * 32}"]', OF_UPDATES | of("rootfs-overlay", others=("stub", "next"))),
     "update.min_compatible_version": ('"0.0.9"', OF_UPDATES),
     "update.floor": ('"0.0.9"', OF_UPDATES),
     "update.valid_days": ("30", OF_UPDATES),
     "update.notes": ('"faster"', OF_UPDATES),
+    "live.kernel.flavour": ('"cloud"', {"live-kernel", "kernel-live"}),
+    **{f"live.components.{name}": (DOWNLOAD, {f"live-{name}", "live-parts"}) for name in COMPONENTS},
 }
 # These come into a build through versions.lock alone: until it agrees, there is no build.
 RELOCK = {"debian.suite": '"forky"'} | {
@@ -144,6 +150,9 @@ RELOCK = {"debian.suite": '"forky"'} | {
 NOT_TRIED = {
     "userland.provider",
     "kernel.provider",
+    "live.kernel.provider",
+    *(f"packages.{name}.runs" for name in ("live", "live-kubernetes", "mmdebstrap")),
+    "packages.mmdebstrap.depends",
     *(f"packages.{name}.runs" for name in ("binutils", "parted", "tools", "qemu", "tests")),
     "packages.boot.amd64",
     *(f"packages.{name}.depends" for name in ("kernel-default", "kernel-cloud", "catatonit")),
@@ -180,15 +189,29 @@ def test_lock_that_does_not_agree(sources: Sources) -> None:
             sources.stale(edited(key, value))
 
 
+LIVE_DISKS = {"live-rootfs-disk", "live-rootfs-k8s-disk"}
 USERS_OF_TOOLS = {
-    "binutils": {"modules"},
-    "boot": {"diskboot", "efi-image", "iso", "iso-stub"},
-    "parted": {"agent", "disk-image", "disk-image-stub", "python"},
-    "qemu": {"disk-qcow2"},
+    "binutils": {"modules", "live-drivers"},
+    "boot": {
+        "diskboot",
+        "efi-image",
+        "iso",
+        "iso-stub",
+        "live-cd-image",
+        "live-efi-image",
+        "live-iso",
+        *LIVE_DISKS,
+    },
+    "mmdebstrap": {"live-debian"},
+    "parted": {"agent", "disk-image", "disk-image-stub", "python", *LIVE_DISKS},
+    "qemu": {"disk-qcow2", *LIVE_DISKS},
     "tools": {
         *("diskboot", "disk-image", "disk-image-stub", "disk-zst"),
         *("efi-image", "initramfs-drivers", "modules", "ssh"),
         *of("initramfs"),
+        *("live-cd-image", "live-drivers", "live-efi-image", "live-kernel", *LIVE_DISKS),
+        *(f"live-image-{layer}" for layer in live.LAYERS),
+        *("live-initramfs", "live-initramfs-disk", "live-initramfs-drivers"),
     },
     "zchunk": of("update-bundle"),
 }
@@ -215,19 +238,25 @@ def test_packages_of_the_lock(sources: Sources) -> None:
         assert sources.stale(locked=json.dumps(document)) == expected, name
 
 
+LIVE_START = {"live-initramfs", "live-initramfs-disk"}
 FOLDERS = {
     "init/init": of("initramfs"),
     "init/stages/50-network.sh": of("initramfs"),
-    "init/lib/log.sh": of("initramfs"),
+    "init/lib/log.sh": of("initramfs") | LIVE_START,
+    "live/init/disk.sh": LIVE_START,
+    "live/base/etc/hostname": {"live-config", "live-rootfs", "live-rootfs-disk"},
+    "live/kubernetes/etc/kubernetes/kubeadm.yaml": {"live-config"},
+    "live/overlay/usr/lib/k8s-livecd/cluster": {"live-config"},
+    "live/programs/go.sum": {f"live-{name}" for name in COMPONENTS},
     "overlay/etc/inittab": of("rootfs-overlay", others=("stub", "next")),
     "overlay/usr/lib/kubesolo-os/functions.sh": of("rootfs-overlay", others=("stub", "next")),
     "agent/status.py": {"agent"},
     "tasks/python.toml": {"python"},
     "kernel/audit.toml": {"kernel-audit"},
     "kernel/default.modules": {"modules"},
-    "kernel/initramfs.modules": {"modules"},
+    "kernel/initramfs.modules": {"modules", "live-drivers"},
     "payload/main.go": {"payload"},
-    "payload/go.sum": {"payload", "parts-payload", "parts-payload-stub"},
+    "payload/go.sum": {"payload", "parts-payload", "parts-payload-stub", "live-parts"},
     "payload/stub/kubesolo": {"payload-stub"},
     "payload/images/coredns/main.go": {"image-coredns"},
     "tasks/userland.toml": {"userland"},

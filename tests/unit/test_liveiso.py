@@ -36,10 +36,11 @@ def made(tmp_path: Path) -> Path:
 
 
 def write(folder: Path, name: str) -> bytes:
-    images = {"live-base.squashfs": folder / "live-base.squashfs"}
+    images = (("live-base.squashfs", folder / "live-base.squashfs"),)
     loaders = (folder / "cd.img", folder / "efi.img")
     start = folder / "k8s-live.gz"
-    tree = liveiso.medium(folder / "vmlinuz", start, images, loaders, "Kubernetes Live CD 0.0.0")
+    content = liveiso.Content(folder / "vmlinuz", start, images, *loaders)
+    tree = liveiso.medium(content, "Kubernetes Live CD 0.0.0")
     liveiso.write_iso(tree, start, AMD64, Build([folder / name], folder, values=VALUES))
     return (folder / name).read_bytes()
 
