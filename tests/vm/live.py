@@ -79,11 +79,19 @@ class LiveNode:
         return self.machine.serial.wait(prompt, stretched(LOGIN_SECONDS), start) - self.machine.started
 
     def wait_ssh(self) -> None:
-        """Wait until the key opens a session, and until cloud-init has done all that it was told."""
+        """Wait until the key opens a session."""
         deadline = time.monotonic() + stretched(LOGIN_SECONDS)
-        while (done := self.key.on(self.machine, "true", 30)).returncode != 0:
-            assert time.monotonic() < deadline, f"no session: {done.stdout}\n{self.machine.serial.tail()}"
+        while (said := self.try_session()) is not None:
+            assert time.monotonic() < deadline, f"no session: {said}\n{self.machine.serial.tail()}"
             time.sleep(2)
+
+    def try_session(self) -> str | None:
+        """Why no session can be opened yet. Without a server there, the port answers nothing at all."""
+        try:
+            done = self.key.on(self.machine, "true", 10)
+        except subprocess.TimeoutExpired:
+            return "no answer"
+        return None if done.returncode == 0 else done.stdout
 
     def run(self, command: str, seconds: float = 120) -> str:
         """What a command says; it has to succeed."""
