@@ -49,14 +49,20 @@ TARGETS = (TARGET, STUB)
 NEXT = TARGET.variant("next", version="0.2.0")
 STUB_NEXT = STUB.variant("stub-next", version="0.2.0")
 UPDATES = (NEXT, STUB_NEXT)
-# The Live CD: Debian's own kernel, systemd, kubeadm. Of the flow of nodes it has kernel and images alone.
-LIVE = TARGET.variant("", "parts", kernel=CONFIG.live.kernel.provider, flavour=CONFIG.live.kernel.flavour)
+# The Live CD: systemd and kubeadm. Of the flow of nodes it has a kernel and two images.
+LIVE = TARGET.variant(
+    "",
+    "parts",
+    kernel=CONFIG.live.kernel.provider,
+    flavour=CONFIG.live.kernel.flavour,
+    payload=payload.WITH_CONTAINERS,
+)
 PRODUCTS = (
     *(kind.product(target) for kind in (iso, diskimage) for target in TARGETS),
     liveiso.product(LIVE),
 )
 FLOW = (
-    modules.tasks, kernel.audit_tasks, payload.tasks, addons.tasks, userland.tasks,
+    modules.tasks, kernel.audit_tasks, payload.tasks, userland.tasks,
     python.tasks, ssh.tasks, rootfs.tasks, initramfs.tasks, update.tasks,
 )  # fmt: skip
 LIVE_FLOW = (
@@ -74,9 +80,9 @@ def task_sources() -> Iterator[dict[str, object]]:
     return sources.tasks(CONFIG, current(), TARGETS)
 
 
-def task_kernels() -> Iterator[dict[str, object]]:
-    """Kernels."""
-    return each((*TARGETS, *UPDATES, LIVE.variant("live", "parts")), (kernel.kernel_tasks,))
+def task_shared() -> Iterator[dict[str, object]]:
+    """What nodes and the Live CD have: kernels, images."""
+    return each((*TARGETS, *UPDATES, LIVE.variant("live", "parts")), (kernel.kernel_tasks, addons.tasks))
 
 
 def task_flow() -> Iterator[dict[str, object]]:

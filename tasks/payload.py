@@ -111,6 +111,7 @@ PROVIDERS = {
 }
 # Those that run no containers, and need no images.
 WITHOUT_CONTAINERS = ("stub",)
+WITH_CONTAINERS = "upstream"
 
 
 def archive(target: Target) -> Path:

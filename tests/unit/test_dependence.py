@@ -113,7 +113,8 @@ OF_FLAVOUR = {
 }
 # With the stub as the product's payload, what the tests' stubs are made of is that of the other targets.
 OF_PAYLOAD = {
-    *("image-coredns", "image-pause", "iso", "disk-image", "sbom"),
+    *of("image-coredns", "image-pause", others=("live",)),
+    *("iso", "disk-image", "sbom"),
     *of("payload", "parts-payload", "rootfs-payload", "rootfs-containers", others=("stub",)),
     *of("initramfs", "update-bundle", others=("next", "stub-next")),
 }
