@@ -12,7 +12,7 @@ from tasks.lib.debian import fetch
 from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
-from tasks.lib.go.modules import CLASSIFIER, GO_SUM, module_parts
+from tasks.lib.go.modules import CLASSIFIER, module_parts
 from tasks.lib.provider import NOASSERTION, Part, parts_text
 from tasks.lib.target import Target
 from tasks.parts import PAUSE_SET, go_programs
@@ -56,7 +56,6 @@ def tasks(target: Target, downloads: Mapping[str, Download]) -> Iterator[dict[st
             sources.listing(livecomponents.PACKAGES),
             sources.listing(liverootfs.SET),
             sources.listing(PAUSE_SET, target.arch),
-            GO_SUM,
         ],
         trees=[CLASSIFIER],
         values={"packages": livecomponents.PACKAGES},

@@ -12,6 +12,7 @@ from tasks.lib.paths import TOP
 INIT = TOP / "init"
 OVERLAY = TOP / "overlay"
 LIVE = TOP / "live" / "init"
+LAYER = TOP / "live" / "kubernetes"
 STAGES = sorted((INIT / "stages").iterdir())
 # Sourced files: not followed, so their variables look unused or unset here. EPOCHSECONDS: ash has it.
 EXCLUDED = "SC1090,SC1091,SC2034,SC2153,SC2154,SC3028"
@@ -19,7 +20,7 @@ EXCLUDED = "SC1090,SC1091,SC2034,SC2153,SC2154,SC3028"
 
 def shell_files() -> list[Path]:
     found = [INIT / "init", *INIT.rglob("*.sh"), *(path for path in LIVE.iterdir() if path.is_file())]
-    for path in OVERLAY.rglob("*"):
+    for path in (*OVERLAY.rglob("*"), *LAYER.rglob("*")):
         if path.is_file() and not path.is_symlink():
             text = path.read_bytes()
             if path.suffix == ".sh" or text.startswith(b"#!/bin/sh"):
