@@ -14,6 +14,7 @@ from tasks import live, payload, sources
 from tasks.lib.config import Download
 from tasks.lib.debian import fetch
 from tasks.lib.engine import Build, artifact
+from tasks.lib.engine.spec import Recipe
 from tasks.lib.formats.packages import add_deb
 from tasks.lib.formats.tree import Tree
 from tasks.lib.go.program import Program, compile_program
@@ -110,7 +111,7 @@ def build_crun(b: Build) -> None:
 
 def build_downloaded(name: str, url: str, sha256: str, b: Build) -> None:
     """Take a component from what its project hands out."""
-    paths = {PurePosixPath(path).name: path for path in COMPILED.get(name, {f"{BIN}/{name}": None})}
+    paths = {PurePosixPath(path).name: path for path in COMPILED.get(name, (f"{BIN}/{name}",))}
     file, tree = component.fetch(url, sha256, b.note), Tree()
     # Of plugins, all that there are.
     for program, data in component.programs(file, url, ["*"] if name == "cni" else paths).items():
@@ -121,17 +122,7 @@ def build_downloaded(name: str, url: str, sha256: str, b: Build) -> None:
 def tasks(target: Target, downloads: Mapping[str, Download]) -> Iterator[dict[str, object]]:
     """A tar a component. downloads: those that are not compiled."""
     for name in (*NODE, *CONTROL_PLANE):
-        if name in downloads:
-            given = downloads[name]
-            recipe, files, doc = partial(build_downloaded, name, given.url, given.sha256), (), given.url
-        elif name == "crun":
-            recipe, files, doc = (
-                partial(build_crun),
-                (sources.listing(PACKAGES), sources.listing("live")),
-                "Debian's",
-            )
-        else:
-            recipe, files, doc = partial(build_compiled, name, target.arch.go), GO_FILES, "compiled"
+        doc, recipe, files = made(name, target, downloads.get(name))
         yield artifact(
             target.task(f"live-{name}"),
             doc=f"Live CD: {name}, {doc}",
@@ -141,3 +132,12 @@ def tasks(target: Target, downloads: Mapping[str, Download]) -> Iterator[dict[st
             values={"epoch": target.epoch},
             group=target.group,
         )
+
+
+def made(name: str, target: Target, given: Download | None) -> tuple[str, Recipe, tuple[Path, ...]]:
+    """How a component is had: in a word, the recipe, and what that reads. given: where it is downloaded."""
+    if given:
+        return given.url, partial(build_downloaded, name, given.url, given.sha256), ()
+    if name == "crun":
+        return "Debian's", build_crun, (sources.listing(PACKAGES), sources.listing("live"))
+    return "compiled", partial(build_compiled, name, target.arch.go), GO_FILES

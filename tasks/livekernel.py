@@ -37,8 +37,8 @@ def indexed(everything: Path, scratch: Path) -> Tree:
             place.write_bytes(entry.read())
     (root / "lib").symlink_to("usr/lib")
     run([*tools.command("depmod"), "-b", root, release])
-    for path in sorted((root / MODULES / release).glob("modules.*")):
-        tree.add_file(f"{MODULES}/{release}/{path.name}", path)
+    for index in sorted((root / MODULES / release).glob("modules.*")):
+        tree.add_file(f"{MODULES}/{release}/{index.name}", index)
     return tree
 
 
