@@ -257,7 +257,7 @@ FOLDERS = {
     "kernel/default.modules": {"modules"},
     "kernel/initramfs.modules": {"modules", "live-drivers"},
     "payload/main.go": {"payload"},
-    "payload/go.sum": {"payload", "parts-payload", "parts-payload-stub", "live-parts"},
+    "payload/go.sum": {"payload", "parts-payload", "parts-payload-stub"},
     "payload/stub/kubesolo": {"payload-stub"},
     "payload/images/coredns/main.go": {"image-coredns"},
     "tasks/userland.toml": {"userland"},
