@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tasks.lib.debian import bootstrap
+from tasks.lib.errors import BuildError
 from tests.long.checkout import STRANGER, Checkout
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3 * 3600)]
@@ -50,4 +52,20 @@ def test_same_bytes(folder: Path, task: str, patterns: tuple[str, ...]) -> None:
         other["PYTHON"] = SYSTEM_PYTHON
         second.give_to(STRANGER)
     second.run(task, "-n", "1", prefix=stranger, umask=0o077, **other)
+    assert second.digests(*patterns) == expected
+
+
+def test_the_live_cds_root_has_the_same_bytes(folder: Path) -> None:
+    """Packages' scripts run anew, in another folder, with another umask, time zone and locale."""
+    try:
+        bootstrap.mode()
+    except BuildError as error:
+        pytest.skip(error.what)
+    first = Checkout(folder / "one", folder / "cache of one")
+    second = Checkout(folder / "second", folder / "cache of second", first)
+    patterns = ("build/*/live/*.tar", "output/*.tar.gz")
+    first.run("live-rootfs", TZ="UTC", LC_ALL="C.UTF-8")
+    expected = first.digests(*patterns)
+    assert len(expected) >= 4
+    second.run("live-rootfs", "-n", "1", umask=0o077, TZ="Asia/Kolkata", LC_ALL="tr_TR.UTF-8")
     assert second.digests(*patterns) == expected
