@@ -22,8 +22,9 @@ class Plugin(Command):
 Measures the size of the ISO (sizes), boots in QEMU (boot), what a configuration file costs them (config),
 what an update fetches (update), size and boots of the Live CD (live), what durable writes cost the database
 (writes), builds (build) and builds with empty compile caches (cold), or only what is named. Puts the tables
-into docs/benchmarks.md (update: docs/update-flow.md, live: docs/livecd.md) and the raw results into output/bench/. Boots take a minute or two
-each, cold builds half an hour; builds work in a clone of what is committed. Run nothing else meanwhile.
+into docs/benchmarks.md (update: docs/update-flow.md, live: docs/livecd.md) and the raw results into
+output/bench/. Boots take a minute or two each, cold builds half an hour; builds work in a clone of what is
+committed. Run nothing else meanwhile.
 """
     cmd_options = (
         option("repeat", 1, "how often each boot is measured; the median is shown"),
