@@ -90,8 +90,8 @@ def pause(target: Target) -> Path:
 
 
 def preloaded(target: Target) -> list[Path]:
-    """The OCI archives that every node has; nothing where no containers run."""
-    return [] if target.payload in payload.WITHOUT_CONTAINERS else [coredns(target), pause(target)]
+    """The OCI archives that every node has; nothing where the payload needs none."""
+    return [] if target.payload in payload.WITHOUT_IMAGES else [coredns(target), pause(target)]
 
 
 def tasks(target: Target) -> Iterator[dict[str, object]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks import sources
+from tasks import downloads, sources, tinycore
 from tasks.lib.debian import debs, fetch
 from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import Package, keyed
@@ -17,8 +17,8 @@ from tasks.lib.formats.tree import Tree
 from tasks.lib.kernel.audit import audit, parse_config, read_requirements
 from tasks.lib.kernel.modules import MODULES, tar_modules
 from tasks.lib.paths import TOP
-from tasks.lib.provider import Inputs, Provider, choose, parts_text
-from tasks.lib.target import Target
+from tasks.lib.provider import IPTABLES, Inputs, Provider, choose, parts_text, pinned_part
+from tasks.lib.target import Pinned, Target
 
 REQUIREMENTS = TOP / "kernel" / "audit.toml"
 EFI_STUB = b"MZ"
@@ -61,7 +61,12 @@ def modules_report(target: Target) -> Path:
 
 def audit_table(target: Target) -> Path:
     """The audit's table (task kernel-audit)."""
-    return target.kernel_folder / "audit.txt"
+    return target.kernel_folder / ("audit-iptables.txt" if target.payload in IPTABLES else "audit.txt")
+
+
+def module_list(target: Target) -> str:
+    """Which list of kernel/*.modules says what the root gets."""
+    return target.kernel if target.kernel in STOCK else target.flavour
 
 
 def build_debian(package_set: str, b: Build) -> None:
@@ -123,26 +128,49 @@ def debian_set(target: Target) -> str:
     return keyed(f"kernel-{target.flavour}", target.arch.name)
 
 
-# Who can provide kernels; source (our own configuration) and tinycore are to come.
+def build_tinycore(iso: Pinned, configuration: Pinned | None, b: Build) -> None:
+    """Take the kernel out of a CorePure64 ISO, as it is."""
+    settings = downloads.path(configuration, b) if configuration else None
+    found = tinycore.kernel(downloads.path(iso, b), settings, b.scratch)
+    *outs, listed = b.outs
+    place(*found, b.epoch, outs)
+    listed.write_text(parts_text([pinned_part(iso)]))
+
+
+def tinycore_files(target: Target) -> tuple[Pinned, Pinned | None]:
+    """The ISO, and the configuration where the kernel does not carry it."""
+    extra = tinycore.CONFIGURATION
+    return target.pinned(tinycore.NAME), target.pinned(extra) if target.has_pinned(extra) else None
+
+
+# Who can provide kernels; source (our own configuration) is to come.
 PROVIDERS = {
     "debian": Provider(
         "Debian's kernel as it is",
         lambda target: partial(build_debian, debian_set(target)),
         lambda target: Inputs((sources.listing(f"kernel-{target.flavour}", target.arch),)),
-    )
+    ),
+    "tinycore": Provider(
+        "Tiny Core Linux' kernel as it is",
+        lambda target: partial(build_tinycore, *tinycore_files(target)),
+        lambda target: Inputs(tools=("tools",), downloads=tuple(filter(None, tinycore_files(target)))),
+    ),
 }
+# Those whose modules are not known here: all that there are are taken, and the audit says what is missing.
+STOCK = ("tinycore",)
 
 
 def kernel_tasks(target: Target) -> Iterator[dict[str, object]]:
     """The kernel as its provider has it."""
     provider = choose("kernel", target.kernel, PROVIDERS)
     inputs = provider.inputs(target)
+    yield from downloads.tasks(inputs.downloads)
     yield artifact(
         target.task("kernel"),
         doc=f"kernel image, configuration and modules ({target.kernel}, {target.flavour})",
         build=provider.recipe(target),
         targets=[vmlinuz(target), configuration(target), everything(target), parts(target)],
-        files=inputs.files,
+        files=[*inputs.files, *map(downloads.record, inputs.downloads)],
         trees=inputs.trees,
         tools=inputs.tools,
         values={"epoch": target.epoch},
@@ -179,11 +207,11 @@ def build_audit(
 def audit_tasks(target: Target) -> Iterator[dict[str, object]]:
     """The audit, on which the images depend."""
     config, image, early = configuration(target), modules(target), initramfs_modules(target)
-    conditions = (target.kernel, target.arch.name)
+    conditions = (target.kernel, target.arch.name, *(["iptables"] if target.payload in IPTABLES else []))
     yield artifact(
         target.task("kernel-audit"),
         doc="check the kernel's options against kernel/audit.toml",
-        build=partial(build_audit, target.flavour, conditions, config, image, early),
+        build=partial(build_audit, module_list(target), conditions, config, image, early),
         targets=[audit_table(target)],
         files=[config, image, early, REQUIREMENTS],
         group=target.group,

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from tasks import live, payload, sources
-from tasks.lib.config import Download
+from tasks.lib.config import Component
 from tasks.lib.debian import fetch
 from tasks.lib.engine import Build, artifact
 from tasks.lib.engine.spec import Recipe
@@ -119,7 +119,7 @@ def build_downloaded(name: str, url: str, sha256: str, b: Build) -> None:
     tree.write_tar(b.out, b.epoch)
 
 
-def tasks(target: Target, downloads: Mapping[str, Download]) -> Iterator[dict[str, object]]:
+def tasks(target: Target, downloads: Mapping[str, Component]) -> Iterator[dict[str, object]]:
     """A tar a component. downloads: those that are not compiled."""
     for name in (*NODE, *CONTROL_PLANE):
         doc, recipe, files = made(name, target, downloads.get(name))
@@ -134,7 +134,7 @@ def tasks(target: Target, downloads: Mapping[str, Download]) -> Iterator[dict[st
         )
 
 
-def made(name: str, target: Target, given: Download | None) -> tuple[str, Recipe, tuple[Path, ...]]:
+def made(name: str, target: Target, given: Component | None) -> tuple[str, Recipe, tuple[Path, ...]]:
     """How a component is had: in a word, the recipe, and what that reads. given: where it is downloaded."""
     if given:
         return given.url, partial(build_downloaded, name, given.url, given.sha256), ()

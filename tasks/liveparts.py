@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from tasks import addons, live, livecomponents, liverootfs, sources
-from tasks.lib.config import Download
+from tasks.lib.config import Component
 from tasks.lib.debian import fetch
 from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import keyed
@@ -41,7 +41,7 @@ def build(
     b.out.write_text(parts_text([*modules, *packages, *files]))
 
 
-def tasks(target: Target, downloads: Mapping[str, Download]) -> Iterator[dict[str, object]]:
+def tasks(target: Target, downloads: Mapping[str, Component]) -> Iterator[dict[str, object]]:
     """The list."""
     names = (*livecomponents.NODE, *livecomponents.CONTROL_PLANE)
     archives = (*(livecomponents.archive(target, name) for name in names), addons.coredns(target))

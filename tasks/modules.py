@@ -39,24 +39,35 @@ def programs(triplet: str) -> Programs:
     return Programs(strip=tools.command(f"{triplet}-strip", "binutils"))
 
 
-def build_modules(everything: Path, conditions: tuple[str, str], triplet: str, b: Build) -> None:
-    """Write the tar for the root, the tar for the initramfs, and the report."""
+def build_modules(everything: Path, conditions: tuple[str, str], triplet: str, stock: bool, b: Build) -> None:
+    """Write the tar for the root, the tar for the initramfs, and the report.
+
+    stock: what the kernel does not have is said, and left to the audit.
+    """
     source = Tree()
     source.add_tar(everything)
-    choose_modules(Kernel(source), conditions, LISTS, programs(triplet), b.epoch, b)
+    choose_modules(Kernel(source), conditions, LISTS, programs(triplet), b.epoch, b, stock=stock)
 
 
 def choose_modules(
-    kernel: Kernel, conditions: tuple[str, str], lists: Path, programs: Programs, epoch: int, b: Build
+    kernel: Kernel,
+    conditions: tuple[str, str],
+    lists: Path,
+    programs: Programs,
+    epoch: int,
+    b: Build,
+    *,
+    stock: bool = False,
 ) -> None:
     """Choose, index and pack the modules of one kernel.
 
     conditions: flavour and architecture; the flavour names the list, sections can be for either.
     The root gets the initramfs' modules as well: they are loaded already, but modprobe must know them.
-    Raises BuildError when a list asks for what the kernel does not have.
+    Raises BuildError when a list asks for what the kernel does not have; of a stock kernel, that is noted.
     """
-    early = select(read_list(lists / "initramfs.modules", conditions), kernel)
-    sections = select(read_list(lists / f"{conditions[0]}.modules", conditions), kernel)
+    missing = b.note if stock else None
+    early = select(read_list(lists / "initramfs.modules", conditions), kernel, missing)
+    sections = select(read_list(lists / f"{conditions[0]}.modules", conditions), kernel, missing)
     small = close(kernel, [name for names in early.values() for name in names])
     full = close(kernel, [*small.modules, *(name for names in sections.values() for name in names)])
     files = strip_modules(full.modules.values(), programs.strip, b.scratch / "stripped")
@@ -106,11 +117,17 @@ def module_tree(
 
 def tasks(target: Target) -> Iterator[dict[str, object]]:
     """The module trees of a kernel."""
-    conditions = (target.flavour, target.arch.name)
+    conditions = (kernel.module_list(target), target.arch.name)
     yield artifact(
         target.task("modules"),
         doc="curated kernel modules for the root and the initramfs, with sizes and firmware needs",
-        build=partial(build_modules, kernel.everything(target), conditions, target.arch.triplet),
+        build=partial(
+            build_modules,
+            kernel.everything(target),
+            conditions,
+            target.arch.triplet,
+            target.kernel in kernel.STOCK,
+        ),
         targets=[kernel.modules(target), kernel.initramfs_modules(target), kernel.modules_report(target)],
         files=[kernel.everything(target), FIRMWARE, *sorted(LISTS.glob("*.modules"))],
         values={"epoch": target.epoch},

@@ -6,19 +6,21 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks import addons, kernel, payload, python, sources, ssh, userland
+from tasks import addons, downloads, kernel, kubesolo, payload, python, sources, ssh, userland
 from tasks.lib.debian import fetch
 from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import elf
+from tasks.lib.formats.packages import unpack
 from tasks.lib.formats.tree import Slice, Tree
 from tasks.lib.go.modules import CLASSIFIER, GO_SUM, module_parts
 from tasks.lib.go.patch import read_patches
-from tasks.lib.provider import parts_text, read_parts
+from tasks.lib.provider import parts_text, pinned_part, read_parts
 from tasks.lib.release import sbom
 from tasks.lib.release.description import Origin
-from tasks.lib.target import Target
+from tasks.lib.target import Pinned, Target
+from tasks.skeleton import merged
 
 # The packages of the boot set whose files are on the media; the others only help to make them.
 LOADERS = ("grub-pc-bin", "isolinux", "syslinux-common")
@@ -73,6 +75,14 @@ def build_payload(archives: tuple[Path, ...], arch: str, b: Build) -> None:
     b.out.write_text(parts_text([*modules, *package_parts(pause, names)]))
 
 
+def build_release(release: Pinned, helpers: Path, arch: str, b: Build) -> None:
+    """A payload that others have compiled is one part; beside it, the packages that its helpers come from."""
+    packages, taken = unpack(keyed(kubesolo.SET, arch), merged(), b), Tree()
+    taken.add_tar(helpers)
+    b.out.write_text(packages.parts({path for path, entry in taken.items() if entry.kind != "dir"}))
+    b.out.write_text(parts_text([pinned_part(release), *read_parts(b.out)]))
+
+
 def go_archives(target: Target) -> tuple[Path, ...]:
     """The tars that hold Go programs."""
     return (payload.archive(target), payload.helpers(target), *addons.preloaded(target))
@@ -108,8 +118,23 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         values={"packages": keyed(BOOT_SET, target.arch.name)},
         group=target.group,
     )
-    archives = go_archives(target)
+    yield release_task(target) if target.payload == kubesolo.NAME else modules_task(target)
+    made = origin(target)
     yield artifact(
+        target.task("sbom"),
+        doc="the parts of the products as an SPDX document, which each product completes",
+        build=partial(build_sbom, made.listings),
+        targets=[made.sbom],
+        files=made.listings,
+        values=target.description(),
+        group=target.group,
+    )
+
+
+def modules_task(target: Target) -> dict[str, object]:
+    """The parts of a payload that is compiled here."""
+    archives = go_archives(target)
+    return artifact(
         target.task("parts-payload"),
         doc="versions and licences of the payload's Go modules, for the manifest",
         build=partial(build_payload, archives, target.arch.name),
@@ -119,13 +144,17 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
         values={"images": bool(addons.preloaded(target))},
         group=target.group,
     )
-    made = origin(target)
-    yield artifact(
-        target.task("sbom"),
-        doc="the parts of the products as an SPDX document, which each product completes",
-        build=partial(build_sbom, made.listings),
-        targets=[made.sbom],
-        files=made.listings,
-        values=target.description(),
+
+
+def release_task(target: Target) -> dict[str, object]:
+    """The parts of a payload that is a release of others."""
+    release = target.pinned(kubesolo.NAME)
+    helpers = payload.helpers(target)
+    return artifact(
+        target.task("parts-payload"),
+        doc="version and licence of the payload's release, for the manifest",
+        build=partial(build_release, release, helpers, target.arch.name),
+        targets=[payload_parts(target)],
+        files=[helpers, downloads.record(release), sources.listing(kubesolo.SET, target.arch)],
         group=target.group,
     )

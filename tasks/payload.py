@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from tasks import downloads, kubesolo, sources, userland
+from tasks.lib.arch import Arch
+from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
+from tasks.lib.formats.packages import unpack
 from tasks.lib.formats.tree import Tree
 from tasks.lib.go.program import Program, compile_program
 from tasks.lib.paths import TOP
 from tasks.lib.provider import Inputs, Provider, choose
 from tasks.lib.release.imagenames import VERSIONS
-from tasks.lib.target import Target
+from tasks.lib.target import Pinned, Target
+from tasks.skeleton import merged
 
 MODULE = TOP / "payload"
 STUB = MODULE / "stub" / "kubesolo"
@@ -72,6 +77,14 @@ def build_stub(b: Build) -> None:
     write_payload(main, Tree(), b)
 
 
+def build_kubesolo(release: Pinned, arch: Arch, programs: Path, b: Build) -> None:
+    """Portainer's release, with the iptables of locked packages. programs: the userland's tar."""
+    data = kubesolo.program(downloads.path(release, b), arch)
+    packages = unpack(keyed(kubesolo.SET, arch.name), merged(), b)
+    helpers = kubesolo.helper_tree(packages, data, arch.libraries, programs)
+    write_payload(kubesolo.main_tree(data), helpers, b)
+
+
 def write_payload(main: Tree, helpers: Tree, b: Build) -> None:
     """Write the provider's tars."""
     for tree, out in zip((main, helpers), b.outs, strict=True):
@@ -95,6 +108,12 @@ def upstream_inputs(target: Target) -> Inputs:
     return Inputs(go_files(), (MODULE / "internal", MODULE / "manifests", MODULE / "patches"))
 
 
+def kubesolo_inputs(target: Target) -> Inputs:
+    """The release, its launcher, the userland, and the packages of iptables."""
+    files = (kubesolo.LAUNCHER, userland.archive(target), sources.listing(kubesolo.SET, target.arch))
+    return Inputs(files, downloads=(target.pinned(kubesolo.NAME),))
+
+
 # Every provider's first tar has at least usr/bin/kubesolo, a program that takes the command line of kubesolo,
 # appends its milestones to /run/kubesolo/milestones and ends on SIGTERM.
 PROVIDERS = {
@@ -103,15 +122,22 @@ PROVIDERS = {
         lambda target: partial(build_upstream, target.arch.go),
         upstream_inputs,
     ),
+    "kubesolo": Provider(
+        "Portainer's release of KubeSolo",
+        lambda target: partial(
+            build_kubesolo, target.pinned(kubesolo.NAME), target.arch, userland.archive(target)
+        ),
+        kubesolo_inputs,
+    ),
     "stub": Provider(
         "a stand-in that boots in seconds",
         lambda target: build_stub,
         lambda target: Inputs((STUB,)),
     ),
 }
-# Those that run no containers, and need no images.
-WITHOUT_CONTAINERS = ("stub",)
 WITH_CONTAINERS = "upstream"
+# Those that need no images of ours: they run no containers, or have images in themselves.
+WITHOUT_IMAGES = ("stub", "kubesolo")
 
 
 def archive(target: Target) -> Path:
@@ -128,12 +154,13 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     """The tars of the payload."""
     provider = choose("payload", target.payload, PROVIDERS)
     inputs = provider.inputs(target)
+    yield from downloads.tasks(inputs.downloads)
     yield artifact(
         target.task("payload"),
         doc=f"payload of provider {target.payload}: {provider.doc}",
         build=provider.recipe(target),
         targets=[archive(target), helpers(target)],
-        files=inputs.files,
+        files=[*inputs.files, *map(downloads.record, inputs.downloads)],
         trees=inputs.trees,
         tools=inputs.tools,
         values={"epoch": target.epoch},

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 KUBECONFIG = "var/lib/kubesolo/pki/admin/admin.kubeconfig"
-# Only a payload that runs containers has it (tasks/payload.py): the root images say so, not what went wrong.
-SHIM = "usr/bin/containerd-shim-runc-v2"
+# Only a payload that runs containers has one of them (tasks/payload.py): the root images say so, not what
+# went wrong. The second has its shim in itself.
+RUNTIMES = ("usr/bin/containerd-shim-runc-v2", "usr/libexec/kubesolo/kubesolo")
 HOST_NAME = "run/kubesolo/etc/hostname"
 # A small node that is busy takes its time.
 TIMEOUT = 30.0
@@ -130,7 +131,7 @@ def words_of(content: bytes) -> str:
 
 def runs_pods(root: Path) -> bool:
     """Whether this node's payload is Kubernetes, and not its stand-in for tests of the boot."""
-    return (root / SHIM).exists()
+    return any((root / path).exists() for path in RUNTIMES)
 
 
 def connect(root: Path, timeout: float = TIMEOUT) -> Kube:

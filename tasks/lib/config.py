@@ -28,6 +28,11 @@ KEYS = texts(
 )
 SEMVER = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?"
 VERSION = text(SEMVER, "a semantic version such as 0.1.0")
+RELEASE = text(r"[0-9A-Za-z][0-9A-Za-z.+~-]*", "a version as its makers write it, such as 1.2.3")
+ADDRESS = text(
+    r"(https?://|file:///)\S+", "an address https://…, http://… or file:///…, {version} and {arch} in it"
+)
+SHA256 = text(r"[0-9a-f]{64}", "a SHA-256, 64 hex digits")
 
 
 def key(rule: Rule, **default: Any) -> Any:  # noqa: ANN401 (dataclasses.field is typed so, too)
@@ -107,7 +112,7 @@ class LiveKernel:
 
 
 @dataclass(frozen=True)
-class Download:
+class Component:
     """[live.components] NAME = { url = …, sha256 = … }: a program, or an archive of some."""
 
     url: str = key(text(r"https?://\S+", "an http(s) address"))
@@ -119,7 +124,7 @@ class Live:
     """[live]: the Live CD. components: those that are downloaded; the others are compiled ("module")."""
 
     kernel: LiveKernel = field(default_factory=LiveKernel)
-    components: Mapping[str, Download] = field(default_factory=dict)
+    components: Mapping[str, Component] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,22 @@ class PackageSet:
 
 
 @dataclass(frozen=True)
+class Download:
+    """[downloads.NAME]: a file that a provider is made from and no package has (docs/providers.md).
+
+    url: {version} and {arch} stand for the version and for Debian's name of the architecture. licence: SPDX
+    expression for the manifest. amd64, arm64: SHA-256 of the file for that architecture; without it there is
+    none.
+    """
+
+    version: str = key(RELEASE)
+    url: str = key(ADDRESS)
+    licence: str = key(text(r"\S[^\n]*", "an SPDX licence expression"), default="NOASSERTION")
+    amd64: str = key(SHA256, default="")
+    arm64: str = key(SHA256, default="")
+
+
+@dataclass(frozen=True)
 class Config:
     """All of versions.toml."""
 
@@ -153,6 +174,7 @@ class Config:
     kernel: Kernel
     update: Update
     packages: Mapping[str, PackageSet]
+    downloads: Mapping[str, Download]
     live: Live = field(default_factory=Live)
 
 
@@ -165,6 +187,8 @@ SECTIONS: dict[str, type[Any]] = {
     "os": Os, "debian": Debian, "payload": Payload, "userland": Userland, "kernel": Kernel,
     "update": Update,
 }  # fmt: skip
+# Those that there may be several of, each with a name of its own.
+FAMILIES: dict[str, type[Any]] = {"packages": PackageSet, "downloads": Download}
 
 
 _held: list[tuple[Path, Config]] = []
@@ -213,17 +237,21 @@ class Reader:
 
     def config(self, document: dict[str, Any]) -> Config:
         """Check every section."""
-        known = (*SECTIONS, "packages", "live")
+        known = (*SECTIONS, *FAMILIES, "live")
         for name in document:
             if name not in known:
                 raise self.error((name,), "unknown section", f"known: {', '.join(known)}")
         parts = {name: self.section((name,), kind, document.get(name, {})) for name, kind in SECTIONS.items()}
-        sets = document.get("packages", {})
-        if not isinstance(sets, dict):
-            raise self.error(("packages",), f"is {shown(sets)}", "allowed: sections [packages.NAME]")
-        packages = {name: self.section(("packages", name), PackageSet, table) for name, table in sets.items()}
+        for name, kind in FAMILIES.items():
+            parts[name] = self.family(name, kind, document.get(name, {}))
         live = self.live(document.get("live", {}))
-        return Config(**parts, packages=MappingProxyType(packages), live=live)
+        return Config(**parts, live=live)
+
+    def family(self, name: str, kind: type[Any], tables: object) -> Mapping[str, Any]:
+        """The sections [NAME.…] as their dataclasses, by their own names."""
+        if not isinstance(tables, dict):
+            raise self.error((name,), f"is {shown(tables)}", f"allowed: sections [{name}.NAME]")
+        return MappingProxyType({own: self.section((name, own), kind, of) for own, of in tables.items()})
 
     def live(self, table: object) -> Live:
         """The sections of the Live CD."""
@@ -249,7 +277,7 @@ class Reader:
                 raise self.error(
                     where, f"is {shown(value)}", 'allowed: "module" or { url = "…", sha256 = "…" }'
                 )
-            components[name] = self.section(where, Download, value)
+            components[name] = self.section(where, Component, value)
         kernel = self.section(("live", "kernel"), LiveKernel, table.get("kernel", {}))
         return Live(kernel, MappingProxyType(components))
 

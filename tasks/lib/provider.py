@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tasks.lib.errors import BuildError
-from tasks.lib.target import Target
+from tasks.lib.target import Pinned, Target
 
 # SPDX 2.3, 7.13: what one makes no statement about, for want of knowledge.
 NOASSERTION = "NOASSERTION"
+# Payloads whose kube-proxy wants iptables, and the kernel what that programs (kernel/audit.toml).
+IPTABLES = ("kubesolo",)
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a provider's recipe reads: files, folders, and the sets of locked programs that it runs."""
+    """What a provider's recipe reads: files, folders, the sets of locked programs that it runs, and files of
+    elsewhere."""
 
     files: tuple[Path, ...] = ()
     trees: tuple[Path, ...] = ()
     tools: tuple[str, ...] = ()
+    downloads: tuple[Pinned, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ def choose(kind: str, name: str, known: Mapping[str, Provider]) -> Provider:
     if name not in known:
         raise BuildError(f"versions.toml: {kind}.provider: {name!r} is unknown", f"known: {', '.join(known)}")
     return known[name]
+
+
+def pinned_part(pinned: Pinned) -> Part:
+    """A file of elsewhere, as a part."""
+    return Part(pinned.name, "file", pinned.version, pinned.url, pinned.sha256, pinned.licence)
 
 
 def parts_text(parts: Iterable[Part]) -> str:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tasks.lib.arch import Arch, arch
-from tasks.lib.config import Config, Update
+from tasks.lib.config import Config, Download, Update
+from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD
 
+# Payloads that others have compiled: they need libraries of the base.
+LINKED = ("kubesolo",)
 Tasks = Callable[["Target"], Iterable[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A file of elsewhere, for one architecture: where it is, and the SHA-256 (hex) that decides."""
+
+    name: str
+    version: str
+    url: str
+    sha256: str
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -21,7 +35,7 @@ class Target:
     kernel, base, payload: names of their providers. flavour: of the kernel. version: of the product
     (semantic). epoch: date of every file, in seconds since 1970. label: what its tasks' names end in, "" for
     what versions.toml describes. group: the heading of its parts in ./doit list. update: what nodes are told
-    about the version.
+    about the version. downloads: the files of elsewhere that its providers may ask for, by name.
     """
 
     arch: Arch
@@ -34,6 +48,7 @@ class Target:
     label: str = ""
     group: str = "parts"
     update: Update = field(default_factory=Update)
+    downloads: Mapping[str, Download] = field(default_factory=dict, compare=False, repr=False)
 
     def variant(self, label: str, group: str = "tests", **changes: Any) -> Target:  # noqa: ANN401 (fields)
         """The same but for some fields."""
@@ -42,6 +57,22 @@ class Target:
     def task(self, noun: str) -> str:
         """The name of a task of this target."""
         return f"{noun}-{self.label}" if self.label else noun
+
+    def pinned(self, name: str) -> Pinned:
+        """A file of elsewhere; BuildError when versions.toml does not say which one for this architecture."""
+        found = self.downloads.get(name)
+        sha256 = getattr(found, self.arch.name, "")
+        if found is None or not sha256:
+            raise BuildError(
+                f"versions.toml: downloads.{name}.{self.arch.name}: is missing, and a provider is made of it",
+                f"write the SHA-256 of the file for {self.arch.name} there: docs/providers.md",
+            )
+        url = found.url.replace("{version}", found.version).replace("{arch}", self.arch.name)
+        return Pinned(name, found.version, url, sha256, found.licence)
+
+    def has_pinned(self, name: str) -> bool:
+        """Whether versions.toml names that file for this architecture."""
+        return bool(getattr(self.downloads.get(name), self.arch.name, ""))
 
     @property
     def for_tests(self) -> bool:
@@ -71,8 +102,8 @@ class Target:
 
     @property
     def payload_folder(self) -> Path:
-        """Of what differs with the payload."""
-        return self.folder / f"payload-{self.payload}"
+        """Of what differs with the payload, and with the base for one that is linked with its libraries."""
+        return self.folder / f"payload-{self.payload}{f'-{self.base}' if self.payload in LINKED else ''}"
 
     @property
     def system_folder(self) -> Path:
@@ -111,6 +142,7 @@ def from_config(config: Config) -> Target:
         version=config.os.version,
         epoch=config.os.epoch,
         update=config.update,
+        downloads=config.downloads,
     )
 
 

@@ -10,6 +10,7 @@ from tasks.lib.debian import tools
 from tasks.lib.paths import TOP
 
 INIT = TOP / "init"
+LAUNCHER = TOP / "payload" / "kubesolo" / "kubesolo"
 OVERLAY = TOP / "overlay"
 LIVE = TOP / "live" / "init"
 LAYER = TOP / "live" / "kubernetes"
@@ -19,7 +20,8 @@ EXCLUDED = "SC1090,SC1091,SC2034,SC2153,SC2154,SC3028"
 
 
 def shell_files() -> list[Path]:
-    found = [INIT / "init", *INIT.rglob("*.sh"), *(path for path in LIVE.iterdir() if path.is_file())]
+    found = [INIT / "init", LAUNCHER, *INIT.rglob("*.sh")]
+    found += (path for path in LIVE.iterdir() if path.is_file())
     for path in (*OVERLAY.rglob("*"), *LAYER.rglob("*")):
         if path.is_file() and not path.is_symlink():
             text = path.read_bytes()

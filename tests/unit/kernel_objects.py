@@ -77,11 +77,16 @@ MODULES: dict[str, bytes] = {
 BUILTIN = ("kernel/fs/fuse/fuse.ko", "kernel/crypto/aes-generic.ko")
 
 
-def kernel_tree(modules: Mapping[str, bytes] = MODULES, builtin: Iterable[str] = BUILTIN) -> Tree:
-    """A kernel as a provider delivers it: usr/lib/modules/<release>/ with .ko.xz files."""
+def kernel_tree(
+    modules: Mapping[str, bytes] = MODULES, builtin: Iterable[str] = BUILTIN, *, packed: bool = True
+) -> Tree:
+    """A kernel as a provider delivers it: usr/lib/modules/<release>/ with .ko.xz files, or unpacked ones."""
     tree = Tree()
     for path, data in modules.items():
-        tree.add_file(f"{FOLDER}/kernel/{path}.ko.xz", lzma.compress(data, preset=0))
+        if packed:
+            tree.add_file(f"{FOLDER}/kernel/{path}.ko.xz", lzma.compress(data, preset=0))
+        else:
+            tree.add_file(f"{FOLDER}/kernel/{path}.ko", data)
     tree.add_file(f"{FOLDER}/modules.order", "".join(f"kernel/{path}.ko\n" for path in modules))
     tree.add_file(f"{FOLDER}/modules.builtin", "".join(f"{path}\n" for path in builtin))
     tree.add_file(f"{FOLDER}/modules.builtin.modinfo", b"fuse.alias=fs-fuse\0fuse.license=GPL\0")

@@ -28,6 +28,11 @@ names = ["zstd"]
 [update]
 keys = ["abababababababababababababababababababababababababababababababab"]
 valid_days = 30
+
+[downloads.it]
+version = "1.0"
+url = "https://example.com/it"
+amd64 = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
 """
 
 
@@ -86,6 +91,10 @@ def test_values_and_defaults(tmp_path: Path) -> None:
             ['debian.drift: is "maybe"', '"forbid"'],
         ),
         ('suite = "trixie"', 'suite = "trixie"\nsnapshots = ["ftp://x"]', 7, ['has "ftp://x"', "http(s)"]),
+        ('"https://e', '"ftp://e', 20, ['downloads.it.url: is "ftp://e', "file:///"]),
+        ('"1.0"', '"../1"', 19, ['downloads.it.version: is "../1"']),
+        ('"cdcd', '"CDcd', 21, ["downloads.it.amd64: is ", "a SHA-256, 64 hex digits"]),
+        ('url = "https://example.com/it"\n', "", 18, ["downloads.it.url: is missing"]),
         ("[kernel]", "[[kernel]]", 8, ["kernel: is [{", "a section [kernel]"]),
     ],
 )

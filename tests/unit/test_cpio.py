@@ -6,6 +6,7 @@ import pytest
 from libarchive.entry import ArchiveEntry
 from libarchive.read import memory_reader
 
+from tasks.lib.errors import BuildError
 from tasks.lib.formats import cpio
 from tasks.lib.formats.tree import Slice, Tree
 
@@ -82,3 +83,29 @@ def test_segments_start_at_whole_words(tmp_path: Path) -> None:
     assert start - one.stat().st_size < cpio.ALIGNMENT
     assert data[one.stat().st_size : start] == b"\0" * (start - one.stat().st_size)
     assert data[start:] == two.read_bytes()
+
+
+def test_what_was_written_is_read_back_from_several_archives() -> None:
+    """As an initramfs has them: behind each other, with zero bytes between."""
+    other = Tree()
+    other.add_file("etc/x", b"y")
+    found = list(cpio.read(packed(sample()) + b"\0" * 8 + packed(other), "it"))
+    assert ("init", 0o100755, b"#!/bin/sh\n") in found
+    assert ("bin/sh", 0o120777, b"busybox") in found
+    assert ("tmp", 0o41777, b"") in found
+    assert found[-1] == ("etc/x", 0o100644, b"y")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"x" * 200, "not a cpio archive at byte 0"),
+        (packed(sample())[:120], "ends in the middle|not a cpio"),
+        (packed(sample())[:-130], "not a cpio archive|ends in the middle"),
+        (packed(sample()).replace(b"070701", b"07070X", 1), "not a cpio archive at byte 0"),
+        (b"070701" + b"z" * 104, "damaged cpio header at byte 0"),
+    ],
+)
+def test_damaged_archives_are_named(data: bytes, words: str) -> None:
+    with pytest.raises(BuildError, match=words):
+        list(cpio.read(data, "it"))

@@ -147,8 +147,9 @@ KEYS: dict[str, tuple[str, set[str]]] = {
 RELOCK = {"debian.suite": '"forky"'} | {
     f"packages.{name}.names": '["cowsay"]' for name in tomllib.loads(VERSIONS)["packages"]
 }
-# There is one provider only; `depends` is for ./doit lock.
+# Providers that are made of downloads have a test of their own; `depends` is for ./doit lock.
 NOT_TRIED = {
+    *(f"downloads.{name}" for name in tomllib.loads(VERSIONS)["downloads"]),
     "userland.provider",
     "kernel.provider",
     "live.kernel.provider",
@@ -167,7 +168,7 @@ def test_every_key_is_in_the_table() -> None:
         for key, value in keys.items():
             found |= (
                 {f"{section}.{key}.{name}" for name in value}
-                if isinstance(value, dict)
+                if section == "packages"
                 else {f"{section}.{key}"}
             )
     assert found == {"os.epoch", *KEYS, *RELOCK, *NOT_TRIED}
@@ -177,6 +178,48 @@ def test_keys_of_versions_toml(sources: Sources) -> None:
     assert sources.stale() == set()
     for key, (value, expected) in KEYS.items():
         assert sources.stale(edited(key, value)) == expected, key
+
+
+def other_providers(text: str) -> str:
+    """versions.toml with everything from elsewhere."""
+    for section, name in (("payload", "kubesolo"), ("userland", "tinycore"), ("kernel", "tinycore")):
+        text, count = re.subn(rf'(\[{section}\]\nprovider = )".*"', rf'\1"{name}"', text)
+        assert count == 1
+    for number, name in enumerate(("kubesolo", "tinycore")):
+        text = text.replace(f"[downloads.{name}]\n", f'[downloads.{name}]\namd64 = "{str(number) * 64}"\n')
+    return text
+
+
+def test_other_providers_are_a_matter_of_configuration(sources: Sources) -> None:
+    """Nothing is compiled any more; kernel, userland and payload are made of downloads, which are tasks."""
+    stale = sources.stale(other_providers(VERSIONS))
+    fetched = {"sources-kubesolo-000000000000", "sources-tinycore-111111111111"}
+    assert stale >= {
+        *(*fetched, "kernel", "modules", "kernel-audit", "userland", "payload"),
+        *("parts-payload", "iso", "disk-image"),
+    }
+    graph = load_tasks()
+    assert "image-coredns" not in graph
+    inputs = {name: described(graph)[name][0] for name in ("kernel", "userland", "payload", "iso")}
+    record = "build/sources/tinycore-111111111111.download.json"
+    assert record in inputs["kernel"]
+    assert record in inputs["userland"]
+    assert any(path.endswith("audit-iptables.txt") for path in inputs["iso"])
+
+
+def test_a_provider_without_its_digest_is_named(sources: Sources) -> None:
+    text = other_providers(VERSIONS).replace(f'amd64 = "{"0" * 64}"\n', "")
+    with pytest.raises(BuildError, match=r"versions\.toml: downloads\.kubesolo\.amd64: is missing"):
+        sources.stale(text)
+
+
+@pytest.mark.parametrize("section", ["payload", "userland", "kernel"])
+def test_an_unknown_provider_is_named(sources: Sources, section: str) -> None:
+    with pytest.raises(
+        BuildError, match=rf"versions\.toml: {section}\.provider: 'gentoo' is unknown"
+    ) as caught:
+        sources.stale(edited(f"{section}.provider", '"gentoo"'))
+    assert caught.value.hint.startswith("known: ")
 
 
 def test_date_of_everything(sources: Sources) -> None:

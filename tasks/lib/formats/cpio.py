@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Entry, Tree
 
 MAGIC = "070701"
+MAGICS = (MAGIC.encode(), b"070702")  # the second one with checksums
+HEADER = 110
 TRAILER = "TRAILER!!!"
 ALIGNMENT = 4
 TYPES = {
@@ -73,3 +77,40 @@ def concatenate(segments: list[Path], out: Path) -> None:
             with segment.open("rb") as source:
                 shutil.copyfileobj(source, stream, 1 << 20)
             stream.write(padding(stream.tell()))
+
+
+def read(data: bytes, name: str) -> Iterator[tuple[str, int, bytes]]:
+    """Path without leading slash, mode with file type, and content (a link's target) of every entry.
+
+    data: one or more uncompressed archives behind each other, as an initramfs has them, zero bytes between.
+    name: of the archive, for BuildError when it is damaged.
+    """
+    place = 0
+    while (place := skip_zeros(data, place)) < len(data):
+        head = data[place : place + HEADER]
+        if len(head) < HEADER or head[:6] not in MAGICS:
+            raise BuildError(f"{name}: not a cpio archive at byte {place}", "fetch it again")
+        try:
+            fields = [int(head[start : start + 8], 16) for start in range(6, HEADER, 8)]
+        except ValueError as error:
+            raise BuildError(f"{name}: damaged cpio header at byte {place}", "fetch it again") from error
+        mode, size, length = fields[1], fields[6], fields[11]
+        start = aligned(place + HEADER + length)
+        if start + size > len(data):
+            raise BuildError(f"{name}: the cpio archive ends in the middle of a file", "fetch it again")
+        path = data[place + HEADER : place + HEADER + length - 1].decode(errors="replace")
+        if path != TRAILER:
+            yield path.removeprefix("./").strip("/"), mode, data[start : start + size]
+        place = aligned(start + size)
+
+
+def aligned(place: int) -> int:
+    """The next multiple of 4 bytes."""
+    return place + -place % ALIGNMENT
+
+
+def skip_zeros(data: bytes, place: int) -> int:
+    """Where the next archive begins; the end of the data when there is none."""
+    while place < len(data) and data[place] == 0:
+        place += 1
+    return place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,15 +94,23 @@ def fits(words: str, conditions: Collection[str]) -> bool:
     return not set(conditions).isdisjoint(re.split(r"[\s,]+", words.strip()))
 
 
-def select(rules: Sequence[Rule], kernel: Kernel) -> dict[str, list[str]]:
+def select(
+    rules: Sequence[Rule], kernel: Kernel, missing: Callable[[str], None] | None = None
+) -> dict[str, list[str]]:
     """The loadable modules that the rules ask for, by section in order of the list, without built-in ones.
 
     A module belongs to the first section that names it. An excluded one stays out unless a rule names it
-    without a wildcard. Raises BuildError naming file and line of each rule that matches nothing.
+    without a wildcard. missing: told which rules match nothing; without it, they raise BuildError naming file
+    and line of each.
     """
     paths = {name: kernel.relative(name) for name in kernel.paths}
     matches = {rule: rule.matching(paths) for rule in rules}
-    check(matches, kernel, paths)
+    if missing is None:
+        check(matches, kernel, paths)
+    elif absent := [
+        rule.pattern for rule, names in matches.items() if not names and not built_in(rule, kernel)
+    ]:
+        missing(f"kernel {kernel.release} has no module, and lists none as built in: {', '.join(absent)}")
     excluded = {name for rule, names in matches.items() if rule.exclude for name in names}
     sections: dict[str, list[str]] = {}
     seen: set[str] = set()
@@ -117,13 +125,18 @@ def select(rules: Sequence[Rule], kernel: Kernel) -> dict[str, list[str]]:
 
 def check(matches: Mapping[Rule, list[str]], kernel: Kernel, paths: Mapping[str, str]) -> None:
     """Refuse rules that mean neither a loadable nor a built-in module."""
-    bad = [rule for rule, names in matches.items() if not names and not rule.matching(kernel.builtin)]
+    bad = [rule for rule, names in matches.items() if not names and not built_in(rule, kernel)]
     if bad:
         lines = "\n".join(
             f"  {rule.where}: {rule.pattern}: {unknown(rule)}{near(rule, paths)}" for rule in bad
         )
         raise BuildError(f"kernel {kernel.release} does not have what the module lists ask for:\n{lines}",
                          "correct these lines or take them out")  # fmt: skip
+
+
+def built_in(rule: Rule, kernel: Kernel) -> bool:
+    """Whether the rule means something in the kernel's image."""
+    return bool(rule.matching(kernel.builtin))
 
 
 def unknown(rule: Rule) -> str:

@@ -30,10 +30,11 @@ def partial_path(sha256: str) -> Path:
     return cache_dir() / "partial" / sha256
 
 
-def lookup(sha256: str, size: int) -> Path | None:
+def lookup(sha256: str, size: int | None) -> Path | None:
     """The object's path, or None when it is not there.
 
-    A damaged one (by its size always, by its content once a process) counts as missing; fill() replaces it.
+    A damaged one (by its size, where that is known, always; by its content once a process) counts as missing;
+    fill() replaces it.
     """
     path = object_path(sha256)
     try:
@@ -41,7 +42,7 @@ def lookup(sha256: str, size: int) -> Path | None:
     except FileNotFoundError:
         return None
     identity = (sha256, status.st_ino, status.st_mtime_ns)
-    if status.st_size == size:
+    if size is None or status.st_size == size:
         if identity in verified:
             return path
         if file_digest(path) == sha256:
@@ -52,7 +53,7 @@ def lookup(sha256: str, size: int) -> Path | None:
 
 def fill(
     sha256: str,
-    size: int,
+    size: int | None,
     download: Callable[[Path], None],
     note: Callable[[str], None],
     check: Callable[[], None] = lambda: None,

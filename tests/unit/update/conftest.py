@@ -46,7 +46,7 @@ def node_root(tmp_path: Path, api: ApiServer) -> Path:
 @pytest.fixture
 def pods_root(node_root: Path) -> Path:
     """The same of one whose payload runs containers."""
-    for name in (kube.SHIM, "mnt/data/update/.keep"):
+    for name in (kube.RUNTIMES[0], "mnt/data/update/.keep"):
         (node_root / name).parent.mkdir(parents=True, exist_ok=True)
         (node_root / name).touch()
     return node_root

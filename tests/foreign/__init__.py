@@ -1,0 +1,1 @@
+"""Archives of the shape that others release theirs in, from parts that are here."""
