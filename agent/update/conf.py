@@ -58,6 +58,8 @@ NAMES = {
     "reboot": "reboot",
     "metrics": "metrics",
 }
+# Names that are given away already, and refused until they do something.
+NOT_YET = ("registry", "tag")
 
 
 def load(root: Path, given: Mapping[str, str], file: str = "") -> Conf:
@@ -98,7 +100,7 @@ def with_settings(conf: Conf, settings: Mapping[str, str], where: str) -> Conf:
         conf = replace(conf, server="", usb=False, folder="")
     for key, value in settings.items():
         place = f"{where}: {key}" if where else f"--{key}"
-        if key in ("registry", "tag"):
+        if key in NOT_YET:
             raise UsageError(
                 f"{place}: updates from an OCI registry are not supported; use server, usb or directory"
             )

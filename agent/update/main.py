@@ -50,7 +50,7 @@ Settings: /etc/kubesolo/update.conf. Exit status: 0 done, 1 failed, 2 wrong usag
 TRIAL_SETTINGS = "mnt/data/update/trial.conf"
 EVENTS = {"success": "UpdateSucceeded", "rolled_back": "UpdateRolledBack"}
 SWITCHES = {"--json", "--force", "--activate", "--no-reboot", "--usb"}
-VALUES = {"--conf", "--state", "--listen", *(f"--{name}" for name in conf.NAMES)} - SWITCHES
+VALUES = {"--conf", "--state", "--listen", *(f"--{name}" for name in (*conf.NAMES, *conf.NOT_YET))} - SWITCHES
 
 
 @dataclass
@@ -63,8 +63,9 @@ class Options:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Those that conf knows."""
-        found = {key[2:]: value for key, value in self.values.items() if key[2:] in conf.NAMES}
+        """Those that conf knows, if only to refuse them."""
+        known = {*conf.NAMES, *conf.NOT_YET}
+        found = {key[2:]: value for key, value in self.values.items() if key[2:] in known}
         return {**found, **({"usb": "yes"} if "--usb" in self.switches else {})}
 
 

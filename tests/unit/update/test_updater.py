@@ -316,6 +316,20 @@ def test_the_command_line(node: FakeNode, served: Bundle, capsys: pytest.Capture
     assert main.main(["--help"]) == 0
 
 
+@pytest.mark.parametrize(
+    "words", [("--registry", "r.example/os"), ("--registry=r.example",), ("--tag", "stable")]
+)
+def test_an_oci_registry_is_refused_with_words(
+    node: FakeNode, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """Not as a slip of the pen: it is an option that does not do anything yet."""
+    assert main.main(["check", *words], node.root) == 2
+    assert (
+        "updates from an OCI registry are not supported; use server, usb or directory"
+        in capsys.readouterr().err
+    )
+
+
 def test_settings_of_the_file_and_of_the_command_line(node: FakeNode, served: Bundle) -> None:
     path = node.root / conf.FILE
     path.parent.mkdir(parents=True)
