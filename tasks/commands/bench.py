@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.bench import boots, parts, report
+from tasks.lib.bench import boots, loads, parts, report
 from tasks.lib.engine.command import Command, option
 from tasks.lib.engine.main import build
 from tasks.lib.errors import BuildError
@@ -21,8 +21,9 @@ class Plugin(Command):
     doc_description = """\
 Measures the size of the ISO (sizes), boots in QEMU (boot), what a configuration file costs them (config),
 what an update fetches (update), size and boots of the Live CD (live), what durable writes cost the database
-(writes), builds (build) and builds with empty compile caches (cold), or only what is named. Puts the tables
-into docs/benchmarks.md (update: docs/update-flow.md, live: docs/livecd.md) and the raw results into
+(writes), builds (build) and builds with empty compile caches (cold), or only what is named; what a node
+bears (workloads) only when it is named, as it takes hours under emulation. Puts the tables into
+docs/benchmarks.md (update: docs/update-flow.md, live: docs/livecd.md) and the raw results into
 output/bench/. Boots take a minute or two each, cold builds half an hour; builds work in a clone of what is
 committed. Run nothing else meanwhile.
 """
@@ -30,6 +31,10 @@ committed. Run nothing else meanwhile.
         option("repeat", 1, "how often each boot is measured; the median is shown"),
         option("kvm", False, "boot with KVM where it works, instead of emulation"),
         option("setups", "", "which boots, for example bios-1024,disk-uefi-1024 [default: all]"),
+        option("only", "", "which workloads, for example start,api [default: those without a result]"),
+        option("again", False, "measure workloads that have a result, too"),
+        option("cycles", loads.CYCLES, "how many pods come and go in workload cycles"),
+        option("idle", int(loads.IDLE_SECONDS), "how many seconds workload disk watches an idle node"),
         option("iso", "", "measure another ISO; nothing is built"),
     )
 
@@ -45,8 +50,10 @@ committed. Run nothing else meanwhile.
             what = f"bench: unknown: {', '.join(sorted(unknown))}"
             raise BuildError(what, f"choose from {', '.join(parts.NAMES)}")
         setups = boots.chosen_setups(opt_values["setups"])
-        wanted = [part for part in parts.NAMES if part in pos_args or not pos_args]
-        iso = choose(PRODUCTS[0], opt_values["iso"]) if {"sizes", "boot"} & set(wanted) else Path()
+        usual = [part for part in parts.NAMES if part not in parts.ON_DEMAND]
+        wanted = [part for part in parts.NAMES if part in (pos_args or usual)]
+        of_iso = {"sizes", "boot", "workloads"} & set(wanted)
+        iso = choose(PRODUCTS[0], opt_values["iso"]) if of_iso else Path()
         media = {"iso": iso}
         if "boot" in wanted and any(setup.medium == "disk" for setup in setups):
             media["disk"] = choose(named(PRODUCTS, "disk-image"), "")
@@ -63,6 +70,15 @@ committed. Run nothing else meanwhile.
                     seed = Path(folder, "seed.iso")
                     liveseed.write_seed(liveseed.Seed().user_data(), {}, seed, TARGET.epoch)
                     parts.bench_live(choose(named(PRODUCTS, "live-iso"), ""), seed)
+            elif part == "workloads":
+                parts.bench_workloads(
+                    iso,
+                    opt_values["only"],
+                    again=opt_values["again"],
+                    cycles=opt_values["cycles"],
+                    idle=opt_values["idle"],
+                    kvm=opt_values["kvm"],
+                )
             elif part == "boot":
                 parts.bench_boots(media, setups, opt_values["repeat"], kvm=opt_values["kvm"])
             else:

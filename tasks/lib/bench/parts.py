@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks import kernel, update, userland
-from tasks.lib.bench import boots, builds, cold, configs, live, report, sizes, updates, writes
+from tasks.lib.bench import boots, builds, cold, configs, live, report, sizes, updates, workloads, writes
 from tasks.lib.bench.host import describe_host
 from tasks.lib.paths import TOP
+from tasks.lib.release.imagenames import reference
 from tasks.lib.target import Target
 from tasks.lib.vm.accel import EMULATION, acceleration
 from tasks.lib.vm.media import boot_files
@@ -53,6 +54,20 @@ def bench_configs(iso: Path, repeat: int) -> None:
     found = configs.measure_configs(iso, TOP / "docs" / "examples" / "static-ip.yaml", repeat, say)
     report.store("config", {"host": vars(host), "boots": found})
     report.publish("config", f"On {host}; {repeat} of each.\n\n{configs.describe_configs(found)}")
+
+
+def bench_workloads(iso: Path, only: str, *, again: bool, cycles: int, idle: float, kvm: bool) -> None:
+    """What a node bears, a row at a time: each is kept as soon as it is measured."""
+    accelerator = EMULATION
+    if kvm:
+        with tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder:
+            accelerator = acceleration(boot_files(iso, Path(folder)).kernel)
+    results, image = workloads.stored(), reference("pause")
+    for name in workloads.chosen(only, results, again=again):
+        say(f"{name}: a node with {workloads.ROWS[name].memory} MiB")
+        results[name] = workloads.measure(name, iso, accelerator, image, cycles=cycles, idle=idle, say=say)
+        report.store(workloads.NAME, results)
+        report.publish(workloads.NAME, workloads.describe(results))
 
 
 def bench_writes() -> None:
@@ -112,4 +127,6 @@ def bench_updates(old: Target, new: Target) -> None:
 
 # What needs no product.
 OTHERS: dict[str, Callable[[], Any]] = {"writes": bench_writes, "build": bench_builds, "cold": bench_cold}
-NAMES = ("sizes", "boot", "config", "update", "live", *OTHERS)
+NAMES = ("sizes", "boot", "config", "update", "live", *OTHERS, "workloads")
+# It takes hours under emulation: measured when it is named.
+ON_DEMAND = ("workloads",)
