@@ -22,6 +22,7 @@ from tasks.lib.engine.loader import connect
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import TOP
+from tests.foreign.configuration import configured
 
 VERSIONS = (TOP / "versions.toml").read_text()
 LOCK = (TOP / "versions.lock").read_text()
@@ -180,19 +181,14 @@ def test_keys_of_versions_toml(sources: Sources) -> None:
         assert sources.stale(edited(key, value)) == expected, key
 
 
-def other_providers(text: str) -> str:
+def other_providers(**digests: str) -> str:
     """versions.toml with everything from elsewhere."""
-    for section, name in (("payload", "kubesolo"), ("userland", "tinycore"), ("kernel", "tinycore")):
-        text, count = re.subn(rf'(\[{section}\]\nprovider = )".*"', rf'\1"{name}"', text)
-        assert count == 1
-    for number, name in enumerate(("kubesolo", "tinycore")):
-        text = text.replace(f"[downloads.{name}]\n", f'[downloads.{name}]\namd64 = "{str(number) * 64}"\n')
-    return text
+    return configured(VERSIONS, {name: (f"file:///x/{name}", digest) for name, digest in digests.items()})
 
 
 def test_other_providers_are_a_matter_of_configuration(sources: Sources) -> None:
     """Nothing is compiled any more; kernel, userland and payload are made of downloads, which are tasks."""
-    stale = sources.stale(other_providers(VERSIONS))
+    stale = sources.stale(other_providers(kubesolo="0" * 64, tinycore="1" * 64))
     fetched = {"sources-kubesolo-000000000000", "sources-tinycore-111111111111"}
     assert stale >= {
         *(*fetched, "kernel", "modules", "kernel-audit", "userland", "payload"),
@@ -208,9 +204,8 @@ def test_other_providers_are_a_matter_of_configuration(sources: Sources) -> None
 
 
 def test_a_provider_without_its_digest_is_named(sources: Sources) -> None:
-    text = other_providers(VERSIONS).replace(f'amd64 = "{"0" * 64}"\n', "")
     with pytest.raises(BuildError, match=r"versions\.toml: downloads\.kubesolo\.amd64: is missing"):
-        sources.stale(text)
+        sources.stale(other_providers(tinycore="1" * 64))
 
 
 @pytest.mark.parametrize("section", ["payload", "userland", "kernel"])
