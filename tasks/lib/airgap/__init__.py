@@ -1,0 +1,1 @@
+"""Archives of container images for nodes without a network."""
