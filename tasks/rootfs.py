@@ -18,6 +18,7 @@ from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import squashfs
 from tasks.lib.formats.squashfs import Compression
 from tasks.lib.formats.tree import Tree
+from tasks.lib.formats.unpackedimage import unpacked
 from tasks.lib.paths import TOP
 from tasks.lib.release.manifest import os_release
 from tasks.lib.target import Target
@@ -106,10 +107,10 @@ def build_archive(layer: str, archive: Path, bcj: str, b: Build) -> None:
 
 
 def build_containers(helpers: Path, images: tuple[Path, ...], bcj: str, b: Build) -> None:
-    """What containers need: the payload's helpers, and the preloaded images."""
+    """What containers need: the payload's helpers, and the files of the preloaded images."""
     content = of_tar(helpers)
     for archive in images:
-        content.add_file(f"{IMAGES_FOLDER}/{archive.name}", archive)
+        content.add_tree(unpacked(archive, b.scratch), IMAGES_FOLDER)
     write_layer("containers", content, bcj, b)
 
 

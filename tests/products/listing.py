@@ -1,6 +1,6 @@
 """What is in a product, as lines of text that can be reviewed: mode, owner and path, partitions, parts.
 
-Numbers that change with every kernel build are left out of paths.
+Numbers that change with every build of a kernel or an image are left out of paths.
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ from tasks.lib.process import run
 from tasks.lib.release.product import Product
 
 RELEASE = re.compile(r"lib/modules/\d[^/ ]*")
+DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def neutral(lines: list[str]) -> str:
-    """Sorted by path, with kernel releases replaced."""
-    return "".join(f"{RELEASE.sub('lib/modules/RELEASE', line)}\n" for line in lines)
+    """With kernel releases and digests replaced."""
+    return "".join(f"{DIGEST.sub('SHA-256', RELEASE.sub('lib/modules/RELEASE', line))}\n" for line in lines)
 
 
 def squashfs(path: Path) -> str:
     """Mode, owner and path of everything in a squashfs image (unsquashfs(1), -lln)."""
     text = run([*tools.command("unsquashfs"), "-lln", path]).stdout.decode()
     rows = re.findall(r"^(\S{10}) +(\d+/\d+) .*? \d\d:\d\d squashfs-root/(.+)$", text, re.MULTILINE)
-    return neutral([f"{mode} {owner} {name}" for mode, owner, name in sorted(rows, key=lambda row: row[2])])
+    return neutral(
+        [
+            f"{mode} {owner} {name}"
+            for mode, owner, name in sorted(rows, key=lambda row: DIGEST.sub("", row[2]))
+        ]
+    )
 
 
 def archive(content: bytes) -> str:

@@ -1,4 +1,4 @@
-// Package addons brings what every cluster needs beyond Kubernetes itself: images and cluster DNS.
+// Package addons brings what every cluster needs beyond Kubernetes itself.
 package addons
 
 import (

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"kubesolo.io/os/payload/internal/addons"
+	"kubesolo.io/os/payload/internal/airgap"
 	"kubesolo.io/os/payload/internal/components"
 	"kubesolo.io/os/payload/internal/health"
 	"kubesolo.io/os/payload/internal/journal"
@@ -67,6 +68,8 @@ func follow(
 		journal.Started()
 		settleHeap(c.Options)
 		go keepHealth(ctx, c, client)
+		// The controllers find it when they start, and nothing of it waits for the default roles.
+		go applyAddons(ctx, config, manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
 		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
 		group.Go("networkpolicy", func(ctx context.Context) error { return enforcePolicies(ctx, c) })
@@ -80,11 +83,6 @@ func follow(
 		if _, came := wait(ctx, roles); came && until(ctx, apiReady(client)) == nil {
 			c.Milestones.Reach(milestones.Readyz)
 		}
-		images := make(chan struct{})
-		go func() {
-			defer close(images)
-			importImages(ctx, runtime, addons.SystemImages)
-		}()
 		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "label of the node: %v", err)
@@ -92,10 +90,7 @@ func follow(
 		if err := reportConfiguration(ctx, client, c.NodeName, c.RunDir); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "what is wrong with the configuration cannot be reported: %v", err)
 		}
-		if _, came := wait(ctx, images); came {
-			applyAddons(ctx, config, manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
-		}
-		bringDNS(ctx, c, client, func() { importImages(ctx, runtime, addons.OperatorImages) })
+		bringDNS(ctx, c, client, func() { importArchives(ctx, c, runtime) })
 		tightenHeap(ctx, c.Options)
 		<-ctx.Done()
 		return nil
@@ -130,9 +125,9 @@ func bringDNS(ctx context.Context, c *components.Config, client kubernetes.Inter
 	wait(ctx, serves)
 }
 
-func importImages(ctx context.Context, runtime *containerd.Client, folder string) {
-	err := addons.ImportImages(ctx, runtime, folder)
-	if err != nil && ctx.Err() == nil {
+func importArchives(ctx context.Context, c *components.Config, runtime *containerd.Client) {
+	importer := airgap.Importer{Client: runtime, RunDir: c.RunDir, Root: components.ContainerdRoot}
+	if err := importer.Run(ctx); err != nil && ctx.Err() == nil {
 		journal.Warn("images", "%v", err)
 	}
 }

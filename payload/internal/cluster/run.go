@@ -20,6 +20,7 @@ import (
 	"kubesolo.io/os/payload/internal/node"
 	"kubesolo.io/os/payload/internal/options"
 	"kubesolo.io/os/payload/internal/pki"
+	"kubesolo.io/os/payload/internal/shipped"
 	"kubesolo.io/os/payload/internal/supervisor"
 )
 
@@ -173,10 +174,22 @@ func runContainerd(ctx context.Context, c *components.Config, ready chan<- *cont
 	if err != nil {
 		return err
 	}
+	shippedImages(ctx, client)
 	ready <- client
 	<-ctx.Done()
 	stop()
 	return nil
+}
+
+// shippedImages makes the system's own images known before kubelet asks for them.
+func shippedImages(ctx context.Context, client *containerd.Client) {
+	found, err := shipped.Find(shipped.Folders...)
+	if err == nil {
+		err = shipped.Register(ctx, client, found)
+	}
+	if err != nil {
+		journal.Warn("images", "those of the system: %v", err)
+	}
 }
 
 func ensurePKI(c *components.Config) error {

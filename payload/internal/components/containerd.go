@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	containerdRoot  = "/var/lib/containerd"
+	// ContainerdRoot is where containerd keeps what lasts.
+	ContainerdRoot  = "/var/lib/containerd"
 	containerdState = "/run/containerd"
 	// ContainerdSocket is containerd's address, also for crictl and the like.
 	ContainerdSocket = containerdState + "/containerd.sock"
@@ -42,7 +43,7 @@ func Containerd(ctx context.Context, c *Config) (client *containerd.Client, stop
 	if err := os.WriteFile(path, []byte(containerdConfig(images.Reference("pause"))), 0o600); err != nil {
 		return nil, nil, err
 	}
-	config := &srvconfig.Config{Version: version.ConfigVersion, Root: containerdRoot, State: containerdState}
+	config := &srvconfig.Config{Version: version.ConfigVersion, Root: ContainerdRoot, State: containerdState}
 	registerClient(&client)
 	registerDiffer()
 	registered := func() iter.Seq[plugin.Registration] {

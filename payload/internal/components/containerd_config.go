@@ -66,7 +66,7 @@ SystemdCgroup = false
 bin_dirs = ["/opt/cni/bin", "/usr/libexec/cni"]
 conf_dir = %q
 use_internal_loopback = true
-`, containerdRoot, containerdState, ContainerdSocket, ContainerdSocket+".ttrpc", pause,
+`, ContainerdRoot, containerdState, ContainerdSocket, ContainerdSocket+".ttrpc", pause,
 		platforms.DefaultString(), lastingDiffer, filepath.Dir(networkConfig))
 }
 
