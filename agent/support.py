@@ -45,6 +45,7 @@ COMMANDS = {
 }
 # Their values are secret, wherever they are set.
 SECRET_FILES = ("run/kubesolo/payload.env", "run/kubesolo/cloud-init/payload.env")
+REGISTRIES_FILE = "run/kubesolo/cloud-init/registries"
 TOKEN_FILE = "run/kubesolo/cloud-init/kubeconfig-token"
 SECRET_KEYS = re.compile(
     rb"(?im)^(?P<key>[ \t\"'{]*[\w.-]*(?:edge-?(?:id|key)|token|password|secret)[\"']?\s*[:=]\s*)"
@@ -125,8 +126,17 @@ def secrets(node: Node) -> list[bytes]:
     """Values that must not be in the archive, the longest first."""
     values = {value for name in SECRET_FILES for value in node.pairs(name).values()}
     values.add(node.text(TOKEN_FILE))
+    values.update(passwords(node.text(REGISTRIES_FILE)))
     values.update(node.parameter(f"kubesolo.edge-{part}") for part in ("id", "key"))
     return sorted((value.encode() for value in values if len(value) >= 4), key=len, reverse=True)
+
+
+def passwords(registries: str) -> list[str]:
+    """Those of the registries' logins."""
+    try:
+        return [str(entry.get("password", "")) for entry in json.loads(registries).values()]
+    except (ValueError, AttributeError):
+        return []
 
 
 def without(content: bytes, hidden: Iterable[bytes]) -> bytes:

@@ -8,6 +8,7 @@ from agent.config.kinds import Boolean, ListOf, Text
 from agent.config.networkkeys import NETWORK
 from agent.config.payload import STATE
 from agent.config.records import Key, Record
+from agent.config.registrykeys import REGISTRIES
 from agent.config.updatekeys import METRICS, UPDATE
 
 HEADER = "#cloud-config"
@@ -173,7 +174,7 @@ AIRGAP = Record(
     Key(
         "import_images",
         Boolean(),
-        "Image archives (`*.tar`) in `images_dir` are imported at each start.",
+        "Archives of images in `images_dir`, and on a medium labelled KSOLOIMAGES, are imported, each once.",
         default="true",
     ),
     Key(
@@ -247,6 +248,11 @@ ROOT = Record(
     ),
     Key("ntp", NTP, "The clock."),
     Key("airgap", AIRGAP, "Container images without a network."),
+    Key(
+        "registries",
+        REGISTRIES,
+        "Container registries by name: mirrors of them, logins, certificate authorities.",
+    ),
     Key("extensions", ListOf(EXTENSION, 32), "Images with programs, merged read-only into `/usr/local`."),
     Key("kubeconfig", KUBECONFIG, "Hand-over of the admin kubeconfig, which is off unless it is asked for."),
     Key("update", UPDATE, "Updates of the system; `/etc/kubesolo/update.conf` on the node goes before it."),

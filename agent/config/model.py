@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 
-from agent.config import netplan, payload, simplenet
+from agent.config import netplan, payload, registries, simplenet
 from agent.config.card import Card
 from agent.config.fields import Fields
 from agent.config.keys import EXTENSIONS, IMAGES, KUBESOLO
 from agent.config.problems import ERROR, Problems, join
 
 SECTIONS = (
-    "hostname", "network", "kubesolo", "portainer", "ssh", "ntp", "airgap", "extensions", "kubeconfig",
-    "update", "metrics",
+    "hostname", "network", "kubesolo", "portainer", "ssh", "ntp", "airgap", "registries", "extensions",
+    "kubeconfig", "update", "metrics",
 )  # fmt: skip
 YES_NO = {True: "yes", False: "no"}
 # Seconds.
@@ -38,6 +38,7 @@ class Config:
         self.keys: list[str] | None = None
         self.servers: list[str] | None = None
         self.images: dict[str, str] | None = None
+        self.registries: dict[str, dict[str, object]] = {}
         self.extensions: list[tuple[str, str]] = []
         self.token: str | None = None
         self.update: dict[str, str] = {}
@@ -63,6 +64,7 @@ def build(root: Fields, problems: Problems, network_problems: Problems | None = 
     read_payload(config, root, problems)
     read_access(config, root, problems)
     read_services(config, root, problems)
+    config.registries = registries.read(root.fields("registries"), problems)
     read_updates(config, root, problems)
     check_ranges(config, root, problems)
     found = [*problems.found, *(network_problems.found if network_problems else ())]

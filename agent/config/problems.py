@@ -81,7 +81,7 @@ def lines(problems: Iterable[Problem]) -> list[str]:
 
 def join(path: str, name: str) -> str:
     """The path of a key below another. Of a name, what can be a key's: behind it, a secret may stand."""
-    found = re.match(r"[\w.<~-]{0,32}", name)
+    found = re.match(r"[\w.<~*-]{0,32}", name)
     name = name if found and found[0] == name else f"{found[0] if found else ''}..."
     return f"{path}.{name}" if path else name
 

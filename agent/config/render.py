@@ -13,6 +13,7 @@
     authorized_keys     as sshd(8) has it; SSH is on when the file is there
     ntp                 time servers, one a line; an empty file: none is asked
     airgap              AIRGAP_IMPORT_IMAGES (true, false), AIRGAP_IMAGES_DIR
+    registries          container registries, JSON: {name: {mirrors, only-mirrors, username, password, ca}}
     extensions          lines of SHA-256 and path
     kubeconfig-token    hand-over is on when the file is there; an empty one: the node makes a token itself
     update.conf         settings of updates, lines key=value, as in /etc/kubesolo/update.conf
@@ -24,6 +25,8 @@ keys see to. The same configuration gives the same bytes.
 """
 
 from __future__ import annotations
+
+import json
 
 from agent.config.card import Card
 from agent.config.model import Config
@@ -45,11 +48,12 @@ FILES: dict[str, tuple[str, ...]] = {
     "authorized_keys": ("ssh",),
     "ntp": ("ntp",),
     "airgap": ("airgap",),
+    "registries": ("registries",),
     "extensions": ("extensions",),
     "kubeconfig-token": ("kubeconfig",),
     "update.conf": ("update", "metrics"),
 }
-SECRETS = ("payload.env", "kubeconfig-token", "update.conf")
+SECRETS = ("payload.env", "kubeconfig-token", "registries", "update.conf")
 
 
 def render(config: Config) -> dict[str, File]:
@@ -61,6 +65,7 @@ def render(config: Config) -> dict[str, File]:
         "authorized_keys": config.keys,
         "ntp": config.servers,
         "airgap": [f"{name}={value}" for name, value in config.images.items()] if config.images else None,
+        "registries": [json.dumps(config.registries, sort_keys=True)] if config.registries else None,
         "extensions": [f"{digest} {path}" for digest, path in config.extensions] or None,
         "update.conf": [f"{name}={value}" for name, value in {**config.update, **config.metrics}.items()]
         or None,

@@ -20,6 +20,7 @@ ATTRIBUTES = {
     "ssh": ("keys",),
     "ntp": ("servers",),
     "airgap": ("images",),
+    "registries": ("registries",),
     "extensions": ("extensions",),
     "kubeconfig": ("token",),
     "update": ("update",),

@@ -74,7 +74,7 @@ def contents(archive: Path) -> dict[str, str]:
         ("portainer/agent:2.33", "docker.io/portainer/agent:2.33"),
         ("localhost/a/b", "localhost/a/b:latest"),
         ("10.0.0.1:5000/a", "10.0.0.1:5000/a:latest"),
-        ("ghcr.io/a/b_c:1@sha256:" + "0" * 64, "ghcr.io/a/b_c@sha256:" + "0" * 64),
+        ("reg.example/a/b_c:1@sha256:" + "0" * 64, "reg.example/a/b_c@sha256:" + "0" * 64),
     ],
 )
 def test_names_are_those_of_containerd(given: str, full: str) -> None:

@@ -19,6 +19,8 @@ import (
 	"github.com/containerd/plugin/registry"
 
 	"kubesolo.io/os/payload/images"
+	"kubesolo.io/os/payload/internal/journal"
+	"kubesolo.io/os/payload/internal/registries"
 )
 
 const (
@@ -39,8 +41,12 @@ func Containerd(ctx context.Context, c *Config) (client *containerd.Client, stop
 	if err := writeNetworkConfig(c.Networks.Pods.String()); err != nil {
 		return nil, nil, err
 	}
+	known, err := registries.Write(filepath.Join(c.RunDir, "cloud-init", "registries"), filepath.Join(c.RunDir, "registries"))
+	if err != nil { // what is in the node or in archives runs all the same
+		journal.Warn("registries", "%v", err)
+	}
 	path := filepath.Join(c.RunDir, "containerd.toml")
-	if err := os.WriteFile(path, []byte(containerdConfig(images.Reference("pause"))), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(containerdConfig(images.Reference("pause"), known)), 0o600); err != nil {
 		return nil, nil, err
 	}
 	config := &srvconfig.Config{Version: version.ConfigVersion, Root: ContainerdRoot, State: containerdState}

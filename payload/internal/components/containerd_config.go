@@ -11,12 +11,13 @@ import (
 
 	"kubesolo.io/os/payload/internal/durable"
 	"kubesolo.io/os/payload/internal/journal"
+	"kubesolo.io/os/payload/internal/registries"
 )
 
 // containerdConfig is containerd's configuration (version 3 of containerd's config format, documented in
 // its docs/cri/config.md). A container whose shim does not answer in time when containerd starts again is killed; at
 // that time everything else starts as well, and a slow machine needs more than the 5 and 2 seconds of the default.
-func containerdConfig(pause string) string {
+func containerdConfig(pause string, known registries.Settings) string {
 	imports := ""
 	if _, err := os.Stat(containerdExtra); err == nil {
 		imports = fmt.Sprintf("imports = [%q]\n", containerdExtra)
@@ -45,7 +46,7 @@ address = %q
 
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
-[plugins."io.containerd.cri.v1.images".pinned_images]
+%s[plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = %q
 
 [plugins."io.containerd.service.v1.diff-service"]
@@ -66,8 +67,8 @@ SystemdCgroup = false
 bin_dirs = ["/opt/cni/bin", "/usr/libexec/cni"]
 conf_dir = %q
 use_internal_loopback = true
-`, ContainerdRoot, containerdState, ContainerdSocket, ContainerdSocket+".ttrpc", pause,
-		platforms.DefaultString(), lastingDiffer, filepath.Dir(networkConfig))
+%s`, ContainerdRoot, containerdState, ContainerdSocket, ContainerdSocket+".ttrpc", known.Lines, pause,
+		platforms.DefaultString(), lastingDiffer, filepath.Dir(networkConfig), known.Tables)
 }
 
 // networkConflist is the pods' network (CNI specification 1.0.0): a bridge with NAT, host ports.

@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/plugin"
 	"github.com/containerd/plugin/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"kubesolo.io/os/payload/internal/registries"
 )
 
 // noticing is a differ that only notes what it is asked for.
@@ -45,7 +47,15 @@ func TestPulledLayersAreFlushedBeforeTheyAreRecorded(t *testing.T) {
 // they do not know is an error, and what they know is as we want it.
 func TestContainerdReadsItsConfiguration(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "containerd.toml")
-	if err := os.WriteFile(path, []byte(containerdConfig("pause")), 0o600); err != nil {
+	from := filepath.Join(t.TempDir(), "registries")
+	if err := os.WriteFile(from, []byte(`{"a.example": {"username": "node", "password": "\"word\""}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	known, err := registries.Write(from, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(containerdConfig("pause", known)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	config := &srvconfig.Config{Version: version.ConfigVersion}
@@ -58,7 +68,7 @@ func TestContainerdReadsItsConfiguration(t *testing.T) {
 	for _, one := range []struct {
 		kind plugin.Type
 		id   string
-	}{{plugins.ServicePlugin, "diff-service"}, {plugins.TransferPlugin, "local"}} {
+	}{{plugins.ServicePlugin, "diff-service"}, {plugins.TransferPlugin, "local"}, {plugins.CRIServicePlugin, "images"}} {
 		found, is := registration(one.kind, one.id)
 		if !is {
 			t.Errorf("containerd has no %s.%s", one.kind, one.id)

@@ -103,6 +103,10 @@ def members(archive: Path) -> dict[str, bytes]:
 
 
 def test_the_archive_for_support_has_no_secret(root: Path, tmp_path: Path) -> None:
+    word = "correct horse battery"
+    (root / "run/kubesolo/cloud-init/registries").write_text(f'{{"a.example": {{"password": "{word}"}}}}')
+    with (root / "run/kubesolo/boot.log").open("a") as log:
+        log.write(f"containerd: {word}\n")
     out = tmp_path / "out" / "support.tar.gz"
     assert support.main(["--out", str(out)], Node(root)) == 0
     assert out.stat().st_mode & 0o777 == 0o600
@@ -110,6 +114,7 @@ def test_the_archive_for_support_has_no_secret(root: Path, tmp_path: Path) -> No
     everything = b"".join(found.values())
     assert SECRET.encode() not in everything
     assert TOKEN.encode() not in everything
+    assert word.encode() not in everything
     assert b"on-a-flag" not in everything
     assert found["support/etc/kubesolo/update.conf"] == b"proxy=http://[removed]@proxy:3128\n"
     assert b"edge-key: [removed]" in found["support/etc/kubesolo/cloud-init.yaml"]

@@ -21,7 +21,7 @@ from tests.unit.config.test_render import settings
 
 EXAMPLES = sorted((TOP / "docs" / "examples").glob("*.yaml"))
 MADE = {
-    "airgapped": ["airgap", "flags", "hostname", "network.sh", "ntp"],
+    "airgapped": ["airgap", "flags", "hostname", "network.sh", "ntp", "registries"],
     "dhcp": ["flags", "hostname", "network.sh", "ntp"],
     "portainer-edge": ["flags", "hostname", "network.sh", "payload.env"],
     "ssh": ["authorized_keys", "hostname", "kubeconfig-token", "network.sh"],

@@ -20,6 +20,9 @@ PLACES = (
     "kubesolo:\n  extra-flags: --portainer-edge-key={0}\n", "kubesolo:\n  extra-flags: {0}\n",
     "kubesolo:\n  extra-flags: --portainer-edge-key {0} --debgu {0}\n", "kubeconfig:\n  token: {0}\n",
     "portainer:\n  edge_key: {0}\n", "portainer:\n  {0}\n", "kubeconfig:\n  token: {0}\n  token: {0}\n",
+    "registries:\n  a.example:\n    password: {0}\n", "registries:\n  a.example: {0}\n",
+    "registries:\n  a.example: {{password {0}}}\n", "registries:\n  a.example:\n    {0}\n",
+    "registries:\n  a.example:\n    mirrors: https://node:{0}@a.example\n",
     "ssh:\n  authorized_keys: [{0}]\n", "ssh_authorized_keys: {0}\n",
 )  # fmt: skip
 
