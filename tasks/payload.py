@@ -31,7 +31,8 @@ VERSION_PACKAGE = "k8s.io/component-base/version"
 PATCHES = tuple(sorted((MODULE / "patches").glob("*.patch")))
 # Those of the library alone: gRPC brings html/template to the shim, but nothing executes a template there.
 LIBRARY_PATCHES = tuple(path for path in PATCHES if path.name.startswith("go-"))
-PATCH_LEVEL = 1
+CNI_PATCHES = tuple(path for path in PATCHES if path.name.startswith("cni-"))
+PATCH_LEVEL = 2
 SUFFIX = f"+kubesolo.{PATCH_LEVEL}"
 KUBESOLO = Program(
     patches=PATCHES,
@@ -44,18 +45,18 @@ KUBESOLO = Program(
         ("github.com/containerd/containerd/v2/version.Version", f"v{CONTAINERD}"),
     ),
 )
-CNI = "github.com/containernetworking/plugins/plugins"
 # Small programs of their own, as one that is started for every pod or container must not be the big one.
+CNI_PLUGINS = "usr/libexec/cni"
+CNI = f"{CNI_PLUGINS}/kubesolo-cni"
 HELPERS = {
     "usr/bin/containerd-shim-runc-v2": Program(
         "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", patches=LIBRARY_PATCHES
     ),
-    "usr/libexec/cni/bridge": Program(f"{CNI}/main/bridge"),
-    "usr/libexec/cni/host-local": Program(f"{CNI}/ipam/host-local"),
-    # containerd brings up a pod's loopback by itself; this is for network lists that name the plugin.
-    "usr/libexec/cni/loopback": Program(f"{CNI}/main/loopback"),
-    "usr/libexec/cni/portmap": Program(f"{CNI}/meta/portmap"),
+    # All plugins in one program, which the links give their names.
+    CNI: Program("./cni", patches=CNI_PATCHES),
 }
+# containerd brings up a pod's loopback by itself; that plugin is for network lists that name it.
+CNI_NAMES = ("bridge", "host-local", "loopback", "portmap")
 
 
 def build_upstream(go: tuple[tuple[str, str], ...], b: Build) -> None:
@@ -67,6 +68,8 @@ def build_upstream(go: tuple[tuple[str, str], ...], b: Build) -> None:
         compile_program(MODULE, program, out, go, b.progress)
         (main if path == COMMAND else helpers).add_file(path, out, 0o755)
     main.add_symlink("usr/bin/kubectl", "kubesolo")
+    for name in CNI_NAMES:
+        helpers.add_symlink(f"{CNI_PLUGINS}/{name}", Path(CNI).name)
     write_payload(main, helpers, b)
 
 
@@ -105,7 +108,7 @@ def go_files() -> tuple[Path, ...]:
 
 def upstream_inputs(target: Target) -> Inputs:
     """The payload's module."""
-    return Inputs(go_files(), (MODULE / "internal", MODULE / "manifests", MODULE / "patches"))
+    return Inputs(go_files(), (MODULE / "cni", MODULE / "internal", MODULE / "manifests", MODULE / "patches"))
 
 
 def kubesolo_inputs(target: Target) -> Inputs:
