@@ -11,6 +11,7 @@ from functools import partial
 from tasks import (
     addons,
     checksums,
+    conformance,
     diskboot,
     diskimage,
     initramfs,
@@ -108,3 +109,8 @@ def task_checksums() -> Iterator[dict[str, object]]:
 def task_test_images() -> Iterator[dict[str, object]]:
     """What the tests run on a node."""
     return testimages.tasks(TARGET)
+
+
+def task_conformance() -> Iterator[dict[str, object]]:
+    """Kubernetes' own tests."""
+    return conformance.tasks(TARGET)

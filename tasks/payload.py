@@ -3,6 +3,8 @@ program that is the payload, and its helpers, which an edit of the program leave
 
 from __future__ import annotations
 
+import shutil
+import tarfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ from tasks import downloads, kubesolo, sources, userland
 from tasks.lib.arch import Arch
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
+from tasks.lib.errors import BuildError
 from tasks.lib.formats.packages import unpack
 from tasks.lib.formats.tree import Tree
 from tasks.lib.go.program import Program, compile_program
@@ -151,6 +154,19 @@ def archive(target: Target) -> Path:
 def helpers(target: Target) -> Path:
     """Where the tar with the other programs lies."""
     return target.payload_folder / "helpers.tar"
+
+
+def unpack_kubectl(archive: Path, folder: Path) -> Path:
+    """The program out of its tar, under the name by which it is kubectl."""
+    program = folder / "kubectl"
+    with tarfile.open(archive) as tar:
+        source = tar.extractfile(COMMAND)
+        if source is None:
+            raise BuildError(f"{archive}: has no {COMMAND}")
+        with source, program.open("wb") as out:
+            shutil.copyfileobj(source, out)
+    program.chmod(0o755)
+    return program
 
 
 def tasks(target: Target) -> Iterator[dict[str, object]]:

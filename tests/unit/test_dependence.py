@@ -106,6 +106,7 @@ UNDATED = {
     "parts-payload-stub",
     "checksums",
     *("disk-zst", "disk-qcow2", "live-parts"),
+    "conformance-suite",
 }  # nothing of theirs has a date
 OF_FLAVOUR = {
     *("kernel", "kernel-audit", "modules", "rootfs", "rootfs-drivers", "initramfs-drivers"),
@@ -246,7 +247,7 @@ USERS_OF_TOOLS = {
     "qemu": {"disk-qcow2", *LIVE_DISKS},
     "tools": {
         *("diskboot", "disk-image", "disk-image-stub", "disk-zst"),
-        *("efi-image", "initramfs-drivers", "modules", "ssh"),
+        *("efi-image", "initramfs-drivers", "modules", "ssh", "conformance-images"),
         *of("initramfs"),
         *("live-cd-image", "live-drivers", "live-efi-image", "live-kernel", *LIVE_DISKS),
         *(f"live-image-{layer}" for layer in live.LAYERS),
@@ -299,7 +300,9 @@ FOLDERS = {
     "payload/stub/kubesolo": {"payload-stub"},
     "payload/images/coredns/main.go": {"image-coredns"},
     "tasks/userland.toml": {"userland"},
-    "tests/images/nginx/nginx.conf": {"test-images"},
+    "tests/images/nginx/nginx.conf": {"test-images", "conformance-images"},
+    "tests/conformance/go.mod": {"conformance-images", "conformance-suite"},
+    "tests/conformance/images": {"conformance-images"},
     "README.md": set(),
     "docs/design.md": set(),
     "tests/unit/test_dependence.py": set(),

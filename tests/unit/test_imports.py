@@ -13,7 +13,20 @@ from tasks.lib.paths import TOP
 LIB = TOP / "tasks" / "lib"
 # From the bottom; a domain may import itself and what stands before it.
 BASE = ("errors", "paths", "text", "landlock", "process", "rules", "config", "arch", "target", "provider")
-DOMAINS = ("net", "debian", "code", "engine", "formats", "boot", "kernel", "go", "release", "vm", "bench")
+DOMAINS = (
+    "net",
+    "debian",
+    "code",
+    "engine",
+    "formats",
+    "boot",
+    "kernel",
+    "go",
+    "release",
+    "vm",
+    "bench",
+    "conformance",
+)
 # Downwards by content, upwards by name: what they measure is the builder itself.
 EXCEPTIONS = {
     ("bench", f"tasks.{name}") for name in ("kernel", "payload", "rootfs", "update", "userland")

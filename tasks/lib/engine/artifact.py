@@ -10,7 +10,7 @@ from typing import Any
 from tasks.lib.engine.spec import Artifact, Recipe, definition_of, relative
 from tasks.lib.errors import BuildError
 
-GROUPS = ("products", "parts", "sources", "tests")
+GROUPS = ("products", "parts", "sources", "tests", "conformance")
 
 
 def artifact(

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,7 +39,8 @@ class Image:
     """What an image is called, what it holds and how it runs.
 
     name: full reference with registry and tag. tree: the files. user: "uid:gid" or "uid". ports: what it
-    listens on, such as "80/tcp". annotations: of the manifest, by their full names.
+    listens on, such as "80/tcp". annotations: of the manifest, by their full names. below: layers under the
+    tree, the lowest first; images that name the same Tree share it. command: the entrypoint's arguments.
     """
 
     name: str
@@ -50,6 +51,13 @@ class Image:
     ports: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "amd64"
+    below: tuple[Tree, ...] = ()
+    command: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[Tree, ...]:
+        """All of them, the lowest first."""
+        return (*self.below, self.tree)
 
     @property
     def tag(self) -> str:
@@ -75,31 +83,56 @@ class Blob:
 def write_archive(image: Image, out: Path, epoch: int, scratch: Path) -> str:
     """Write an image layout of one image as an uncompressed tar; return the manifest's digest ("sha256:…").
 
-    epoch: the time of every file and of the image, in seconds since 1970. scratch: a folder for the layer.
-    oci-layout and index.json come first, so that a reader knows name and digest without reading the blobs.
+    epoch: the time of every file and of the image, in seconds since 1970. scratch: a folder for the layers.
     Raises BuildError when the name is no full reference.
     """
-    if not REFERENCE.fullmatch(image.name):
-        raise BuildError(f"{image.name!r} is not a full image reference", "write registry/repository:tag")
-    layer_file = scratch / "layer.tar"
-    image.tree.write_tar(layer_file, epoch)
-    layer = file_blob(LAYER_TYPE, layer_file)
-    config = json_blob(CONFIG_TYPE, config_of(image, layer, epoch))
-    manifest = json_blob(MANIFEST_TYPE, manifest_of(image, config, layer))
-    blobs = {blob.sha256: blob for blob in (layer, config, manifest)}
+    (digest,) = write_archives([image], out, epoch, scratch)
+    return digest
+
+
+def write_archives(images: Sequence[Image], out: Path, epoch: int, scratch: Path) -> list[str]:
+    """The same for several images, whose common layers are there once; returns the manifests' digests.
+
+    oci-layout and index.json come first, so that a reader knows names and digests without reading the blobs.
+    """
+    for image in images:
+        if not REFERENCE.fullmatch(image.name):
+            raise BuildError(f"{image.name!r} is not a full image reference", "write registry/repository:tag")
+    layers = write_layers(images, epoch, scratch)
+    blobs: dict[str, Blob] = {}
+    manifests: list[Blob] = []
+    for image in images:
+        own = [layers[id(tree)] for tree in image.layers]
+        config = json_blob(CONFIG_TYPE, config_of(image, own, epoch))
+        manifest = json_blob(MANIFEST_TYPE, manifest_of(image, config, own))
+        manifests.append(manifest)
+        blobs |= {blob.sha256: blob for blob in (*own, config, manifest)}
     members: dict[str, Content] = {
         "oci-layout": to_json({"imageLayoutVersion": "1.0.0"}),
-        "index.json": to_json(index_of(image, manifest)),
+        "index.json": to_json(index_of(images, manifests)),
         **{f"blobs/sha256/{name}": blobs[name].content for name in sorted(blobs)},
     }
     write_members(members, out, epoch)
-    return f"sha256:{manifest.sha256}"
+    return [f"sha256:{manifest.sha256}" for manifest in manifests]
 
 
-def config_of(image: Image, layer: Blob, epoch: int) -> Json:
+def write_layers(images: Iterable[Image], epoch: int, scratch: Path) -> dict[int, Blob]:
+    """Every tree of the images as a blob, by the tree's id()."""
+    blobs: dict[int, Blob] = {}
+    for tree in (tree for image in images for tree in image.layers):
+        if id(tree) not in blobs:
+            file = scratch / f"layer-{len(blobs)}.tar"
+            tree.write_tar(file, epoch)
+            blobs[id(tree)] = file_blob(LAYER_TYPE, file)
+    return blobs
+
+
+def config_of(image: Image, layers: Sequence[Blob], epoch: int) -> Json:
     """The image's configuration (config.md)."""
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     run: Json = {"User": image.user, "Entrypoint": list(image.entrypoint), "WorkingDir": "/"}
+    if image.command:
+        run["Cmd"] = list(image.command)
     if image.environment:
         run["Env"] = [f"{name}={value}" for name, value in sorted(image.environment.items())]
     if image.ports:
@@ -109,30 +142,33 @@ def config_of(image: Image, layer: Blob, epoch: int) -> Json:
         "architecture": image.architecture,
         "os": "linux",
         "config": run,
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.sha256}"]},
-        "history": [{"created": created, "created_by": f"kubesolo-os {image.name}"}],
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.sha256}" for layer in layers]},
+        "history": [{"created": created, "created_by": f"kubesolo-os {image.name}"} for _ in layers],
     }
 
 
-def manifest_of(image: Image, config: Blob, layer: Blob) -> Json:
+def manifest_of(image: Image, config: Blob, layers: Sequence[Blob]) -> Json:
     """The image's manifest (manifest.md)."""
     return {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "config": config.descriptor,
-        "layers": [layer.descriptor],
+        "layers": [layer.descriptor for layer in layers],
         "annotations": {"org.opencontainers.image.version": image.tag, **image.annotations},
     }
 
 
-def index_of(image: Image, manifest: Blob) -> Json:
+def index_of(images: Sequence[Image], manifests: Sequence[Blob]) -> Json:
     """The layout's index (image-layout.md, index.json)."""
-    entry = {
-        **manifest.descriptor,
-        "platform": {"architecture": image.architecture, "os": "linux"},
-        "annotations": {CONTAINERD_NAME: image.name, REF_NAME: image.tag},
-    }
-    return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
+    entries = [
+        {
+            **manifest.descriptor,
+            "platform": {"architecture": image.architecture, "os": "linux"},
+            "annotations": {CONTAINERD_NAME: image.name, REF_NAME: image.tag},
+        }
+        for image, manifest in zip(images, manifests, strict=True)
+    ]
+    return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
 
 
 def to_json(value: Json) -> bytes:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import requests
 import yaml
@@ -79,8 +79,18 @@ class Cluster:
 
         Raises BuildError when the text is no kubeconfig with embedded certificates.
         """
-        document = yaml.safe_load(for_host(kubeconfig, port))
-        self.address = f"https://{LOOPBACK}:{port}"
+        self._open(for_host(kubeconfig, port))
+
+    @classmethod
+    def of_host(cls, kubeconfig: str) -> Self:
+        """From a kubeconfig that is usable as it is (for_host)."""
+        made = cls.__new__(cls)
+        made._open(kubeconfig)
+        return made
+
+    def _open(self, kubeconfig: str) -> None:
+        document = yaml.safe_load(kubeconfig)
+        self.address = document["clusters"][0]["cluster"]["server"]
         self._folder = tempfile.TemporaryDirectory(prefix="kubesolo-api-")
         try:
             user, cluster = document["users"][0]["user"], document["clusters"][0]["cluster"]

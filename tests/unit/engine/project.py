@@ -19,7 +19,19 @@ PARTS = (
     "requirements.lock",
 )
 ELSEWHERE = (
-    *("bench", "dev_vm", "docs", "doctor", "inject_ssh", "keygen", "kubeconfig", "lock", "sign", "test"),
+    *(
+        "bench",
+        "conformance",
+        "dev_vm",
+        "docs",
+        "doctor",
+        "inject_ssh",
+        "keygen",
+        "kubeconfig",
+        "lock",
+        "sign",
+        "test",
+    ),
     *("test_all", "usb", "validate"),
 )
 HEAD = """\

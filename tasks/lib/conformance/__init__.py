@@ -1,0 +1,1 @@
+"""Kubernetes' own end-to-end tests, run against a node: which, in what order, with what verdicts."""
