@@ -105,11 +105,11 @@ class Layout:
                 if digest != name.name:
                     raise BuildError(f"{archive}: {found.name} is damaged", "make the archive anew")
         for entry in json.loads(index)["manifests"]:
-            name = named(entry.get("annotations") or {})
-            if name:
+            image = named(entry.get("annotations") or {})
+            if image:
                 if not (self.blobs / entry["digest"].partition(":")[2]).is_file():
-                    raise BuildError(f"{archive}: {name} is not in it, only named", "make the archive anew")
-                self.add(name, entry)
+                    raise BuildError(f"{archive}: {image} is not in it, only named", "make the archive anew")
+                self.add(image, entry)
 
     def unpacked(self, archive: Path) -> Path:
         """The archive as a tar without compression."""
