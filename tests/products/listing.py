@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from stat import filemode
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG, filemode
 
 from libarchive.exception import ArchiveError
 from libarchive.read import memory_reader
 
 from tasks.diskimage import SLOTS
 from tasks.lib.debian import tools
+from tasks.lib.formats.tree import Entry, Tree
 from tasks.lib.process import run
 from tasks.lib.release.product import Product
 
+TYPES = {"file": S_IFREG, "dir": S_IFDIR, "symlink": S_IFLNK, "char": S_IFCHR, "block": S_IFBLK}
 RELEASE = re.compile(r"lib/modules/\d[^/ ]*")
 DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
@@ -50,6 +53,31 @@ def archive(content: bytes) -> str:
                 (entry.pathname, f"{filemode(entry.mode)} {entry.uid}/{entry.gid} {entry.pathname}{target}")
             )
     return neutral([line for _, line in sorted(rows)])
+
+
+def is_any(entry: Entry) -> bool:
+    """Everything."""
+    return True
+
+
+def is_special(entry: Entry) -> bool:
+    """What is not root's, and what has set-id or sticky bits, attributes, or is a device."""
+    device = entry.kind in ("char", "block")
+    return entry.owner != (0, 0) or bool(entry.mode & 0o7000 or entry.xattrs) or device
+
+
+def tar(path: Path, wanted: Callable[[Entry], bool]) -> str:
+    """Mode, owner and path of those entries of an uncompressed tar that are wanted."""
+    tree = Tree()
+    tree.add_tar(path)
+    lines = []
+    for name, entry in tree.items():
+        if wanted(entry):
+            owner = "/".join(map(str, entry.owner))
+            mode = filemode(TYPES[entry.kind] | entry.mode)
+            target = f" -> {entry.target}" if entry.target else ""
+            lines.append(f"{mode} {owner} {name}{target}")
+    return neutral(lines)
 
 
 def initramfs(whole: bytes, drivers: int) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dodo import PRODUCTS, TARGETS
-from tasks import initramfs, rootfs
+from dodo import LIVE, PRODUCTS, TARGETS
+from tasks import initramfs, live, rootfs
 from tasks.lib.release.product import Product
 from tasks.lib.target import Target
 from tests.products import listing
@@ -70,3 +70,10 @@ def test_the_initramfs_holds_what_was_reviewed(pytestconfig: pytest.Config) -> N
 def test_products_hold_what_was_reviewed(product: Product, pytestconfig: pytest.Config) -> None:
     compare(golden(product.target, product.kind), MEDIA[product.kind](product.path), pytestconfig)
     compare(golden(product.target, f"{product.kind}.parts"), listing.parts(product), pytestconfig)
+
+
+@pytest.mark.parametrize("layer", live.LAYERS)
+def test_layers_of_the_live_cd_hold_what_was_reviewed(layer: str, pytestconfig: pytest.Config) -> None:
+    """Of Debian, which has its own list of packages, only what is not root's or has special rights."""
+    wanted = listing.is_special if layer == live.LAYERS[0] else listing.is_any
+    compare(f"{LIVE.arch.name}/live-{layer}", listing.tar(live.layer(LIVE, layer), wanted), pytestconfig)
