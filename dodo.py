@@ -51,13 +51,7 @@ NEXT = TARGET.variant("next", version="0.2.0")
 STUB_NEXT = STUB.variant("stub-next", version="0.2.0")
 UPDATES = (NEXT, STUB_NEXT)
 # The Live CD: systemd and kubeadm. Of the flow of nodes it has a kernel and two images.
-LIVE = TARGET.variant(
-    "",
-    "parts",
-    kernel=CONFIG.live.kernel.provider,
-    flavour=CONFIG.live.kernel.flavour,
-    payload=payload.WITH_CONTAINERS,
-)
+LIVE = livekernel.live_target(TARGET, CONFIG.live.kernel)
 PRODUCTS = (
     *(kind.product(target) for kind in (iso, diskimage) for target in TARGETS),
     liveiso.product(LIVE),

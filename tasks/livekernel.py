@@ -7,13 +7,26 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks import kernel, live
+from tasks import kernel, live, payload
+from tasks.lib.config import LiveKernel
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats.tree import Tree
 from tasks.lib.kernel.modules import MODULES
 from tasks.lib.process import run
+from tasks.lib.provider import choose
 from tasks.lib.target import Target
+
+
+def live_target(target: Target, wanted: LiveKernel) -> Target:
+    """What the Live CD is built for: the same machine, a kernel of its own, containers in any case.
+
+    Raises BuildError when nobody provides that kernel.
+    """
+    choose("live.kernel", wanted.provider, kernel.PROVIDERS)
+    return target.variant(
+        "", "parts", kernel=wanted.provider, flavour=wanted.flavour, payload=payload.WITH_CONTAINERS
+    )
 
 
 def release_of(tree: Tree) -> str:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks import livekubernetes, liverootfs
+from tasks import livekernel, livekubernetes, liverootfs
 from tasks.lib.arch import ARM64
+from tasks.lib.config import LiveKernel, load_config
 from tasks.lib.debian import bootstrap
 from tasks.lib.debian.lockfile import Package
 from tasks.lib.errors import BuildError
 from tasks.lib.formats.tree import Tree
+from tasks.lib.target import from_config
 from tests.unit.debian_archive import deb
 
 EPOCH = 1_795_219_200
@@ -161,3 +163,25 @@ def test_programs_of_units_are_executable(config: Tree) -> None:
         for program in re.findall(r"^ExecStart=/(\S+)", entry.read().decode(), re.MULTILINE):
             if program.startswith("usr/lib/k8s-livecd/"):
                 assert config[program].mode == 0o755, path
+
+
+def test_an_unknown_provider_of_the_kernel_is_named() -> None:
+    target = from_config(load_config())
+    assert livekernel.live_target(target, LiveKernel("debian", "cloud")).flavour == "cloud"
+    with pytest.raises(BuildError, match=r"live\.kernel\.provider: 'source' is unknown") as error:
+        livekernel.live_target(target, LiveKernel("source"))
+    assert error.value.hint == "known: debian"
+
+
+def test_modules_are_indexed(tmp_path: Path) -> None:
+    """All modules, with what the new root's modprobe reads; the kernel's configuration stays beside them."""
+    source = Tree()
+    folder = "usr/lib/modules/6.1.0"
+    source.add_file(f"{folder}/config", "CONFIG_X=y\n")
+    source.add_file(f"{folder}/modules.order", "")
+    source.add_file(f"{folder}/modules.builtin", "kernel/fs/ext4/ext4.ko\n")
+    source.write_tar(tmp_path / "tree.tar", EPOCH)
+    tree = livekernel.indexed(tmp_path / "tree.tar", tmp_path)
+    assert {
+        f"{folder}/{name}" for name in ("config", "modules.dep", "modules.dep.bin", "modules.alias.bin")
+    } <= set(tree)
