@@ -23,6 +23,15 @@ stack_root() {
     done
 }
 
+# forget_mounts: what is below the overlay is held by the overlay; systemd would only try in vain to unmount it, and
+# move it out of its way at the end. The medium's files are held by loop devices, so that it goes when they go.
+forget_mounts() {
+    for layer in "$LAYERS"/*; do
+        umount "$layer" 2>/dev/null || :
+    done
+    umount -l "$MEDIUM" || :
+}
+
 # mount_whole_root SPEC: a disk of its own: rootfs.qcow2, rootfs-k8s.qcow2.
 mount_whole_root() {
     if ! wait_for_storage "$1"; then

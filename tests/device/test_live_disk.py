@@ -283,6 +283,17 @@ def test_the_root_is_an_overlay_and_what_must_not_lie_on_one_is_bound(live: Live
     ]
 
 
+def test_nothing_is_left_that_systemd_could_not_unmount(live: Live) -> None:
+    for layer in ("live-base", "live-config"):
+        (live.root.path / "run/kubesolo-root" / layer).mkdir(parents=True)
+    assert live.run("forget_mounts")[0] == 0
+    assert live.root.called("umount") == [
+        "/run/kubesolo-root/live-base",
+        "/run/kubesolo-root/live-config",
+        "-l /run/kubesolo-medium",
+    ]
+
+
 def test_a_root_that_can_not_be_mounted_is_an_error(live: Live) -> None:
     live.root.fake("mount", "return 1")
     assert live.run("stack_root")[0] != 0
