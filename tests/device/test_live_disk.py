@@ -300,6 +300,22 @@ def test_a_root_that_can_not_be_mounted_is_an_error(live: Live) -> None:
     assert "cannot mount the root" in live.console
 
 
+@pytest.mark.parametrize(
+    ("word", "end"), [("reboot", "reboot"), ("kexec", "reboot"), ("poweroff", "poweroff"), ("halt", "halt")]
+)
+def test_at_the_end_what_lies_above_is_unmounted_first(live: Live, word: str, end: str) -> None:
+    points = ["/", "/proc", "/run", "/run/live/disk", "/oldroot", "/oldroot/var/lib/etcd", "/oldroot/run"]
+    live.root.write("proc/mounts", "".join(f"x {point} x rw 0 0\n" for point in points))
+    live.root.write("dev/console", "")
+    gone = live.root.path / "gone"
+    live.root.program("bin/busybox", f'echo "$*" >>{gone}\n[ "$2" != /oldroot/run ]\n')
+    done = live.root.shell('set -- "$1"; . "$ROOT/lib/live-init/shutdown"', word)
+    calls = gone.read_text().splitlines()
+    assert calls[:4] == [f"umount {point}" for point in reversed(points[3:])], done.stderr
+    assert calls[-2:] == ["sync", f"{end} -f"]
+    assert live.root.read("dev/console") == "[live-init] /oldroot/run could not be unmounted\n"
+
+
 def test_a_disk_with_the_whole_root(live: Live, tmp_path: Path) -> None:
     image = tmp_path / "root.img"
     run([*tools.command("mke2fs"), "-q", "-F", "-t", "ext4", "-L", "K8SROOT", image, "64M"])
