@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,63 +17,13 @@ from tasks.lib.paths import TOP
 from tasks.lib.vm import session
 from tasks.lib.vm.machine import MARKER
 from tasks.lib.vm.media import BootFiles
+from tests.vm.person import Person
 
 DOIT = [sys.executable, "-m", "tasks"]
 BOOT_SECONDS = 180
 END_SECONDS = 120
 
 pytestmark = pytest.mark.timeout(700)
-
-
-class Person:
-    """Somebody at a terminal in which dev-vm runs."""
-
-    def __init__(self, words: Sequence[str | Path]) -> None:
-        self.terminal, self.other = pty.openpty()
-        self.before = termios.tcgetattr(self.other)
-        self.text = ""
-        self.process = subprocess.Popen(
-            words,
-            cwd=TOP,
-            stdin=self.other,
-            stdout=self.other,
-            stderr=self.other,
-            start_new_session=True,
-            preexec_fn=self.take_terminal,
-        )
-
-    def take_terminal(self) -> None:
-        """Make the terminal the process's own, so that Ctrl-C reaches it as a signal."""
-        os.close(os.open(os.ttyname(self.other), os.O_RDWR))
-
-    def read_until(self, wanted: str, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        start = len(self.text)
-        while wanted not in self.text[start:]:
-            assert time.monotonic() < deadline, f"no {wanted!r} in\n{self.text}"
-            assert self.process.poll() is None, f"ended, status {self.process.returncode}:\n{self.text}"
-            self.read()
-
-    def read(self) -> None:
-        if select.select([self.terminal], [], [], 0.2)[0]:
-            self.text += os.read(self.terminal, 65536).decode(errors="replace")
-
-    def press(self, keys: str) -> None:
-        os.write(self.terminal, keys.encode())
-
-    def wait_end(self, timeout: float) -> int:
-        deadline = time.monotonic() + timeout
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"has not ended:\n{self.text}"
-            self.read()
-        return self.process.wait()
-
-    def leave(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.terminal)
-        os.close(self.other)
 
 
 @pytest.fixture
