@@ -21,7 +21,7 @@ from tests.vm.shell import PORT, Key
 EPOCH = 1795219200
 HOST = "seeded"
 # Of an emulated machine on an idle host.
-LOGIN_SECONDS = 60
+LOGIN_SECONDS = 90
 DISK_BYTES = 12 << 30
 MEMORY = 2048
 # A fixed address and a default route that leads nowhere: kubeadm wants one, and nothing is to be fetched.
