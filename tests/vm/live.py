@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -106,11 +105,6 @@ class LiveNode:
     def kubectl(self, words: str, seconds: float = 120) -> str:
         """What kubectl says."""
         return self.run(f"{ADMIN} kubectl {words}", seconds)
-
-    def objects(self, words: str) -> list[dict[str, Any]]:
-        """The objects that kubectl get finds."""
-        found: list[dict[str, Any]] = json.loads(self.kubectl(f"get {words} -o json"))["items"]
-        return found
 
     def wait(self, command: str, seconds: float, pause: float = 5) -> str:
         """Wait until a command succeeds; what it says then. Raises BuildError with its last words."""
