@@ -156,5 +156,6 @@ def release_task(target: Target) -> dict[str, object]:
         build=partial(build_release, release, helpers, target.arch.name),
         targets=[payload_parts(target)],
         files=[helpers, downloads.record(release), sources.listing(kubesolo.SET, target.arch)],
+        values={"packages": keyed(kubesolo.SET, target.arch.name)},
         group=target.group,
     )
