@@ -13,6 +13,7 @@ import pytest
 
 from tasks import downloads, modules, tinycore, userland
 from tasks import kernel as kernel_task
+from tasks.commands import extract_kernel_config
 from tasks.kernel import place
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build
@@ -254,3 +255,15 @@ def test_a_kernel_without_iptables_does_not_carry_a_payload_that_wants_them(tmp_
             "x", recipe.args[1], config, tmp_path / "modules.tar", tmp_path / "modules.tar", b
         )
     assert not b.out.exists()
+
+
+def test_the_command_prints_what_any_of_them_carries(tmp_path: Path) -> None:
+    """./doit extract-kernel-config FILE."""
+    (tmp_path / "vmlinuz").write_bytes(bzimage(gzip.compress(with_configuration())))
+    (tmp_path / "configs.ko.gz").write_bytes(gzip.compress(with_configuration()))
+    for path in (tmp_path / "vmlinuz", tmp_path / "configs.ko.gz", iso(tmp_path)):
+        assert extract_kernel_config.of_file(path).decode() == CONFIG
+    (tmp_path / "x").write_bytes(b"x" * 10_000)
+    for name, words in (("x", "carries no configuration"), ("gone", "can not be read")):
+        with pytest.raises(BuildError, match=words):
+            extract_kernel_config.of_file(tmp_path / name)

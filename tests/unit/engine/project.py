@@ -19,20 +19,8 @@ PARTS = (
     "requirements.lock",
 )
 ELSEWHERE = (
-    *(
-        "bench",
-        "conformance",
-        "dev_vm",
-        "docs",
-        "doctor",
-        "inject_ssh",
-        "keygen",
-        "kubeconfig",
-        "lock",
-        "sign",
-        "test",
-    ),
-    *("test_all", "usb", "validate"),
+    *("airgap_bundle", "bench", "conformance", "dev_vm", "docs", "doctor", "extract_kernel_config"),
+    *("inject_ssh", "keygen", "kubeconfig", "lock", "sign", "test", "test_all", "usb", "validate"),
 )
 HEAD = """\
 import os, sys, time
