@@ -74,13 +74,14 @@ def root(iso: Path) -> Tree:
     tree = Tree()
     for path in ("bin", "sbin", "lib", "usr/sbin"):
         tree.add_symlink(path, LINKS[path])
-    for path, mode, content in cpio.read(data, ROOT):
+    for member in cpio.read(data, ROOT):
+        path, mode = member.path, stat.S_IMODE(member.mode)
         if path in tree and tree[path].kind == "symlink" and path in LINKS:
             continue
-        if stat.S_ISREG(mode):
-            tree.add_file(path, content, stat.S_IMODE(mode))
-        elif stat.S_ISLNK(mode):
-            tree.add_symlink(path, content.decode(errors="replace"))
+        if stat.S_ISREG(member.mode):
+            tree.add_file(path, member.content, mode)
+        elif stat.S_ISLNK(member.mode):
+            tree.add_symlink(path, member.content.decode(errors="replace"))
     return tree
 
 

@@ -1,14 +1,17 @@
 import gzip
 import io
+import tempfile
 from pathlib import Path
 
 import pytest
 from libarchive.entry import ArchiveEntry
 from libarchive.read import memory_reader
 
+from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import cpio
 from tasks.lib.formats.tree import Slice, Tree
+from tasks.lib.process import run
 
 
 def sample() -> Tree:
@@ -89,11 +92,26 @@ def test_what_was_written_is_read_back_from_several_archives() -> None:
     """As an initramfs has them: behind each other, with zero bytes between."""
     other = Tree()
     other.add_file("etc/x", b"y")
-    found = list(cpio.read(packed(sample()) + b"\0" * 8 + packed(other), "it"))
-    assert ("init", 0o100755, b"#!/bin/sh\n") in found
-    assert ("bin/sh", 0o120777, b"busybox") in found
-    assert ("tmp", 0o41777, b"") in found
-    assert found[-1] == ("etc/x", 0o100644, b"y")
+    found = cpio.read(packed(sample()) + b"\0" * 8 + packed(other), "it")
+    assert cpio.Member("init", 0o100755, b"#!/bin/sh\n", None) in found
+    assert cpio.Member("bin/sh", 0o120777, b"busybox", None) in found
+    assert cpio.Member("tmp", 0o41777, b"", None) in found
+    assert found[-1] == cpio.Member("etc/x", 0o100644, b"y", None)
+
+
+def test_what_the_cpio_program_writes_is_read_with_its_hard_links(tmp_path: Path) -> None:
+    """Of hard links it writes the content once, behind the last name."""
+    (tmp_path / "a").write_bytes(b"content")
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    (tmp_path / "c").symlink_to("a")
+    with tempfile.TemporaryFile() as names:
+        names.write(b"./a\n./b\n./c\n")
+        names.seek(0)
+        data = run([*tools.command("cpio"), "-o", "-H", "newc", "--quiet"], stdin=names, cwd=tmp_path).stdout
+    assert data.count(b"content") == 1
+    assert {member.path: member.content for member in cpio.read(data, "it")} == {
+        "a": b"content", "b": b"content", "c": b"a",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -108,4 +126,4 @@ def test_what_was_written_is_read_back_from_several_archives() -> None:
 )
 def test_damaged_archives_are_named(data: bytes, words: str) -> None:
     with pytest.raises(BuildError, match=words):
-        list(cpio.read(data, "it"))
+        cpio.read(data, "it")

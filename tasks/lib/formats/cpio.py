@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import stat
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -79,29 +79,69 @@ def concatenate(segments: list[Path], out: Path) -> None:
             stream.write(padding(stream.tell()))
 
 
-def read(data: bytes, name: str) -> Iterator[tuple[str, int, bytes]]:
-    """Path without leading slash, mode with file type, and content (a link's target) of every entry.
+@dataclass(frozen=True)
+class Member:
+    """One entry that was read: path without leading slash, mode with file type, content (a link's target).
 
-    data: one or more uncompressed archives behind each other, as an initramfs has them, zero bytes between.
+    inode: what hard links have in common in an archive; None for what has no others.
+    """
+
+    path: str
+    mode: int
+    content: bytes
+    inode: tuple[int, int, int] | None
+
+
+def read(data: bytes, name: str) -> list[Member]:
+    """The entries of one or more uncompressed archives behind each other, with zero bytes between.
+
+    That is how the kernel takes an initramfs; libarchive stops at the end of the first one. Of hard links,
+    only the last has the content in the archive; here, all of them have.
     name: of the archive, for BuildError when it is damaged.
     """
+    found: list[Member] = []
+    archive: list[Member] = []
     place = 0
     while (place := skip_zeros(data, place)) < len(data):
-        head = data[place : place + HEADER]
-        if len(head) < HEADER or head[:6] not in MAGICS:
-            raise BuildError(f"{name}: not a cpio archive at byte {place}", "fetch it again")
-        try:
-            fields = [int(head[start : start + 8], 16) for start in range(6, HEADER, 8)]
-        except ValueError as error:
-            raise BuildError(f"{name}: damaged cpio header at byte {place}", "fetch it again") from error
-        mode, size, length = fields[1], fields[6], fields[11]
-        start = aligned(place + HEADER + length)
-        if start + size > len(data):
-            raise BuildError(f"{name}: the cpio archive ends in the middle of a file", "fetch it again")
-        path = data[place + HEADER : place + HEADER + length - 1].decode(errors="replace")
-        if path != TRAILER:
-            yield path.removeprefix("./").strip("/"), mode, data[start : start + size]
-        place = aligned(start + size)
+        member, place = next_member(data, place, name)
+        if member.path != TRAILER:
+            archive.append(member)
+        else:
+            found, archive = [*found, *with_links(archive)], []
+    return [*found, *with_links(archive)]
+
+
+def with_links(archive: list[Member]) -> list[Member]:
+    """The entries of one archive, all hard links with their content."""
+    contents = {member.inode: member.content for member in archive if member.inode and member.content}
+    return [
+        replace(member, content=contents.get(member.inode, b"")) if member.inode else member
+        for member in archive
+    ]
+
+
+def next_member(data: bytes, place: int, name: str) -> tuple[Member, int]:
+    """The entry that begins here, and where the next one does."""
+    head = data[place : place + HEADER]
+    if len(head) < HEADER or head[:6] not in MAGICS:
+        raise BuildError(f"{name}: not a cpio archive at byte {place}", "fetch it again")
+    try:
+        fields = [int(head[start : start + 8], 16) for start in range(6, HEADER, 8)]
+    except ValueError as error:
+        raise BuildError(f"{name}: damaged cpio header at byte {place}", "fetch it again") from error
+    inode, mode, links, size, length = fields[0], fields[1], fields[4], fields[6], fields[11]
+    start = aligned(place + HEADER + length)
+    if start + size > len(data):
+        raise BuildError(f"{name}: the cpio archive ends in the middle of a file", "fetch it again")
+    path = data[place + HEADER : place + HEADER + length - 1].decode(errors="replace")
+    linked = stat.S_ISREG(mode) and links > 1
+    member = Member(
+        path.removeprefix("./").strip("/"),
+        mode,
+        data[start : start + size],
+        (inode, fields[7], fields[8]) if linked else None,
+    )
+    return member, aligned(start + size)
 
 
 def aligned(place: int) -> int:
