@@ -128,19 +128,34 @@ def debian_set(target: Target) -> str:
     return keyed(f"kernel-{target.flavour}", target.arch.name)
 
 
-def build_tinycore(iso: Pinned, configuration: Pinned | None, b: Build) -> None:
-    """Take the kernel out of a CorePure64 ISO, as it is."""
+def build_tinycore(
+    iso: Pinned, configuration: Pinned | None, extensions: tuple[Pinned, ...], b: Build
+) -> None:
+    """Take the kernel out of a CorePure64 ISO, as it is, with the modules of extensions."""
     settings = downloads.path(configuration, b) if configuration else None
-    found = tinycore.kernel(downloads.path(iso, b), settings, b.scratch)
+    more = [(extension.name, downloads.path(extension, b)) for extension in extensions]
+    found = tinycore.kernel(downloads.path(iso, b), settings, more, b.scratch)
     *outs, listed = b.outs
     place(*found, b.epoch, outs)
-    listed.write_text(parts_text([pinned_part(iso)]))
+    listed.write_text(parts_text(map(pinned_part, (iso, *extensions))))
 
 
-def tinycore_files(target: Target) -> tuple[Pinned, Pinned | None]:
-    """The ISO, and the configuration where the kernel does not carry it."""
+def tinycore_files(target: Target) -> tuple[Pinned, Pinned | None, tuple[Pinned, ...]]:
+    """The ISO; the configuration where the kernel does not carry it; extensions that versions.toml names."""
     extra = tinycore.CONFIGURATION
-    return target.pinned(tinycore.NAME), target.pinned(extra) if target.has_pinned(extra) else None
+    names = sorted(name for name in target.downloads if name.startswith(tinycore.EXTENSION))
+    return (
+        target.pinned(tinycore.NAME),
+        target.pinned(extra) if target.has_pinned(extra) else None,
+        tuple(map(target.pinned, names)),
+    )
+
+
+def tinycore_inputs(target: Target) -> Inputs:
+    """All of them, and the programs that unpack."""
+    iso, configuration, extensions = tinycore_files(target)
+    configured = (configuration,) if configuration else ()
+    return Inputs(tools=("tools",), downloads=(iso, *configured, *extensions))
 
 
 # Who can provide kernels; source (our own configuration) is to come.
@@ -153,7 +168,7 @@ PROVIDERS = {
     "tinycore": Provider(
         "Tiny Core Linux' kernel as it is",
         lambda target: partial(build_tinycore, *tinycore_files(target)),
-        lambda target: Inputs(tools=("tools",), downloads=tuple(filter(None, tinycore_files(target)))),
+        tinycore_inputs,
     ),
 }
 # Those whose modules are not known here: all that there are are taken, and the audit says what is missing.

@@ -7,19 +7,25 @@ import io
 import re
 import stat
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
+from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import cpio, elf
 from tasks.lib.formats.tree import Tree
 from tasks.lib.kernel import image
-from tasks.lib.kernel.modules import MODULES, decompress, module_name
+from tasks.lib.kernel.modules import MODULES, SUFFIX, decompress, module_name
+from tasks.lib.process import run
 from tasks.skeleton import LINKS
 
 NAME = "tinycore"
 CONFIGURATION = "tinycore-config"
+# Downloads of these names are extensions (.tcz) with modules that the ISO does not have.
+EXTENSION = "tinycore-modules"
 KERNEL = "boot/vmlinuz64"
 ROOT = "boot/corepure64.gz"
+EXTENSION_MODULES = "usr/local/lib/modules"
 BUSYBOX = "usr/bin/busybox"
 LIBRARIES = ("usr/lib", "usr/lib64", "usr/local/lib")
 C_LIBRARY = "libc.so.6"
@@ -85,10 +91,13 @@ def root(iso: Path) -> Tree:
     return tree
 
 
-def kernel(iso: Path, configuration: Path | None, scratch: Path) -> tuple[bytes, bytes, Tree]:
+def kernel(
+    iso: Path, configuration: Path | None, extensions: Sequence[tuple[str, Path]], scratch: Path
+) -> tuple[bytes, bytes, Tree]:
     """Image, configuration and module tree (usr/lib/modules/<release>/).
 
     configuration: its .config, when versions.toml names one; else it has to be in the image or a module.
+    extensions: name and file of those whose modules come along.
     """
     vmlinuz, modules = read(iso, KERNEL), Tree()
     for path, entry in root(iso).items():
@@ -96,6 +105,8 @@ def kernel(iso: Path, configuration: Path | None, scratch: Path) -> tuple[bytes,
             modules.add_file(path, entry.read())
     if not modules:
         raise BuildError(f"{NAME}: {ROOT} has no kernel modules", "wants a CorePure64 ISO")
+    for name, packed in extensions:
+        add_extension(modules, name, packed, scratch / name)
     found = configuration.read_bytes() if configuration else own_configuration(vmlinuz, modules, scratch)
     if found is None:
         raise BuildError(
@@ -103,6 +114,31 @@ def kernel(iso: Path, configuration: Path | None, scratch: Path) -> tuple[bytes,
             f"name its .config as downloads.{CONFIGURATION} in versions.toml: docs/providers.md",
         )
     return vmlinuz, found, modules
+
+
+def add_extension(modules: Tree, name: str, packed: Path, folder: Path) -> None:
+    """The modules of an extension, a squashfs image that Tiny Core mounts over /usr/local.
+
+    Raises BuildError when it is none, or has no module for this kernel.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        run([*tools.command("unsquashfs"), "-q", "-n", "-no-xattrs", "-d", folder, packed])
+    except BuildError as error:
+        why = error.what.splitlines()[-1]
+        raise BuildError(
+            f"{name}: is no extension (.tcz): {why}", "see downloads in versions.toml"
+        ) from error
+    release = next(path.split("/")[3] for path in modules if path.count("/") > 3)
+    place = folder / EXTENSION_MODULES / release
+    found = [path for path in sorted(place.rglob("*")) if SUFFIX.search(path.name) and path.is_file()]
+    if not found:
+        raise BuildError(
+            f"{name}: has no modules of kernel {release}",
+            f"wants an extension for it: {EXTENSION_MODULES}/{release}",
+        )
+    for path in found:
+        modules.add_file(f"{MODULES}/{release}/{path.relative_to(place)}", path.read_bytes())
 
 
 def own_configuration(vmlinuz: bytes, modules: Tree, scratch: Path) -> bytes | None:

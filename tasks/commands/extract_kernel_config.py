@@ -55,7 +55,7 @@ def of_file(path: Path) -> bytes:
         raise BuildError(f"{path}: can not be read: {error.strerror}", "name a kernel image") from error
     with tempfile.TemporaryDirectory(prefix="kubesolo-config-") as name:
         if data[ISO_PLACE : ISO_PLACE + len(ISO_MARK)] == ISO_MARK:
-            return tinycore.kernel(path, None, Path(name))[1]
+            return tinycore.kernel(path, None, (), Path(name))[1]
         found = image.configuration(str(path), decompress(path.name, data), Path(name))
     if found is None:
         raise BuildError(

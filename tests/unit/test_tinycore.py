@@ -15,6 +15,7 @@ from tasks import downloads, modules, tinycore, userland
 from tasks import kernel as kernel_task
 from tasks.commands import extract_kernel_config
 from tasks.kernel import place
+from tasks.lib.config import Download
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build
 from tasks.lib.errors import BuildError
@@ -26,7 +27,7 @@ from tasks.lib.process import run
 from tasks.lib.target import Pinned
 from tasks.skeleton import skeleton
 from tests.foreign import archives
-from tests.unit.kernel_objects import CONFIG, FOLDER, RELEASE, kernel_tree
+from tests.unit.kernel_objects import CONFIG, FOLDER, RELEASE, kernel_tree, ko
 from tests.unit.targets import EPOCH, TARGET
 
 BUSYBOX = b"\x00cat\x00nsenter\x00sh\x00"
@@ -95,7 +96,7 @@ def test_images_that_can_not_be_looked_into(tmp_path: Path) -> None:
 
 def test_the_kernel_and_its_modules(tmp_path: Path) -> None:
     """Modules packed one by one, in an archive behind that of the root; configuration out of the image."""
-    vmlinuz, config, tree = tinycore.kernel(iso(tmp_path), None, tmp_path)
+    vmlinuz, config, tree = tinycore.kernel(iso(tmp_path), None, (), tmp_path)
     assert vmlinuz.startswith(b"MZ")
     assert config.decode() == CONFIG
     found = Kernel(tree)
@@ -108,11 +109,50 @@ def test_the_kernel_and_its_modules(tmp_path: Path) -> None:
 def test_the_configuration_of_a_kernel_that_does_not_carry_it(tmp_path: Path) -> None:
     bare = iso(tmp_path, bzimage(gzip.compress(b"code" * 1000)))
     with pytest.raises(BuildError, match="does not carry its configuration") as caught:
-        tinycore.kernel(bare, None, tmp_path)
+        tinycore.kernel(bare, None, (), tmp_path)
     assert "downloads.tinycore-config in versions.toml" in caught.value.hint
     named = tmp_path / "config-6.18"
     named.write_text("CONFIG_NAMED=y\n")
-    assert tinycore.kernel(bare, named, tmp_path)[1] == b"CONFIG_NAMED=y\n"
+    assert tinycore.kernel(bare, named, (), tmp_path)[1] == b"CONFIG_NAMED=y\n"
+
+
+def extension(folder: Path, release: str = RELEASE) -> Path:
+    """A .tcz: a squashfs image with modules where Tiny Core has those that came later."""
+    place = folder / "content/usr/local/lib/modules" / release / "kernel/net/bridge"
+    place.mkdir(parents=True)
+    (place / "bridge.ko.gz").write_bytes(gzip.compress(ko(info=[("alias", "rtnl-link-bridge")])))
+    packed = folder / f"net-bridging-{release}.tcz"
+    run([*tools.command("mksquashfs"), folder / "content", packed, "-quiet", "-no-progress", "-all-root"])
+    return packed
+
+
+def test_modules_of_extensions_come_along(tmp_path: Path) -> None:
+    """Tiny Core keeps what containers need of netfilter and bridges outside of its ISO."""
+    more = [("tinycore-modules-bridge", extension(tmp_path))]
+    found = Kernel(tinycore.kernel(iso(tmp_path), None, more, tmp_path / "scratch")[2])
+    assert found.object("bridge").startswith(elf.MAGIC)
+    assert "ext4" in found.paths
+
+
+def test_an_extension_of_another_kernel_or_none_is_named(tmp_path: Path) -> None:
+    wrong = extension(tmp_path, "5.4.3-tinycore64")
+    with pytest.raises(BuildError, match=f"tinycore-modules-x: has no modules of kernel {RELEASE}"):
+        tinycore.kernel(iso(tmp_path), None, [("tinycore-modules-x", wrong)], tmp_path / "scratch")
+    wrong.write_bytes(b"x" * 5000)
+    with pytest.raises(BuildError, match="tinycore-modules-y: is no extension"):
+        tinycore.kernel(iso(tmp_path), None, [("tinycore-modules-y", wrong)], tmp_path / "scratch")
+
+
+def test_extensions_are_inputs_of_the_kernel_and_parts_of_the_product() -> None:
+    row = Download("17.0", "file:///x", amd64="1" * 64)
+    other = Download("17.0", "file:///y", amd64="2" * 64)
+    rows = {"tinycore": row, "tinycore-modules-bridge": other, "kubesolo": row}
+    target = TARGET.variant("x", kernel="tinycore", downloads=rows)
+    *fetched, build = (task["meta"]["artifact"] for task in kernel_task.kernel_tasks(target))  # type: ignore[index]
+    assert [spec.name for spec in fetched] == [
+        "sources-tinycore-111111111111", "sources-tinycore-modules-bridge-222222222222",
+    ]  # fmt: skip
+    assert {path for spec in fetched for path in spec.targets} <= set(build.inputs)
 
 
 def test_the_configuration_in_a_module(tmp_path: Path) -> None:
@@ -136,7 +176,7 @@ def test_the_configuration_in_a_module(tmp_path: Path) -> None:
 )
 def test_what_is_missing_in_an_iso_is_named(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
     with pytest.raises(BuildError, match=words) as caught:
-        tinycore.kernel(iso(tmp_path, **files), None, tmp_path)
+        tinycore.kernel(iso(tmp_path, **files), None, (), tmp_path)
     assert "\n" not in caught.value.what
     assert caught.value.hint
 
@@ -228,7 +268,7 @@ def test_a_stock_kernel_gets_all_that_it_has_and_what_it_lacks_is_said(tmp_path:
     notes: list[str] = []
     outs = [tmp_path / "root.tar", tmp_path / "initramfs.tar", tmp_path / "report.txt"]
     b = Build(outs, tmp_path / "scratch", lambda message: notes.append(str(message.get("note", ""))))
-    found = Kernel(tinycore.kernel(iso(tmp_path), None, tmp_path)[2])
+    found = Kernel(tinycore.kernel(iso(tmp_path), None, (), tmp_path)[2])
     found.tree.add_file(f"{FOLDER}/config", CONFIG)
     modules.choose_modules(
         found, ("tinycore", "amd64"), modules.LISTS, modules.Programs(), EPOCH, b, stock=True
