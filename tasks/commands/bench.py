@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.bench import boots, loads, parts, report
+from tasks.lib.bench import boots, loads, parts, report, workloads
 from tasks.lib.engine.command import Command, option
 from tasks.lib.engine.main import build
 from tasks.lib.errors import BuildError
@@ -71,13 +71,9 @@ committed. Run nothing else meanwhile.
                     liveseed.write_seed(liveseed.Seed().user_data(), {}, seed, TARGET.epoch)
                     parts.bench_live(choose(named(PRODUCTS, "live-iso"), ""), seed)
             elif part == "workloads":
+                settings = workloads.Settings(opt_values["cycles"], opt_values["idle"])
                 parts.bench_workloads(
-                    iso,
-                    opt_values["only"],
-                    again=opt_values["again"],
-                    cycles=opt_values["cycles"],
-                    idle=opt_values["idle"],
-                    kvm=opt_values["kvm"],
+                    iso, opt_values["only"], settings, again=opt_values["again"], kvm=opt_values["kvm"]
                 )
             elif part == "boot":
                 parts.bench_boots(media, setups, opt_values["repeat"], kvm=opt_values["kvm"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -71,6 +71,10 @@ class FakeCluster:
             return self.objects[path]
         return {"items": [thing for name, thing in self.objects.items() if name.startswith(path)]}
 
+    def request(self, method: str, path: str) -> None:
+        assert method == "DELETE"
+        self.objects = {name: thing for name, thing in self.objects.items() if not name.startswith(path)}
+
     def wait(self, path: str, wanted: Callable[[dict[str, Any]], bool], timeout: float, what: str) -> None:
         if not wanted(self.objects[path]):
             raise BuildError(f"{what}: not within {timeout:.0f} s; {path}")
@@ -132,9 +136,12 @@ def test_memory_over_cycles_counts_the_second_half(monkeypatch: pytest.MonkeyPat
 def test_objects_are_as_many_as_the_row_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loads, "OBJECTS", (3, 7))
     cluster = FakeCluster()
+    most = [0]
+    cluster.applied = lambda wanted: most.append(len(cluster.objects))
     found = loads.api(node(cluster))["objects"]
     assert [found[count]["create"]["count"] for count in ("3", "7")] == [3, 4]
-    assert len(cluster.objects) == 7
+    assert max(most) == 7
+    assert not cluster.objects
     assert [row[0].split()[2] for row in workloads.describe_api({"objects": found})] == ["3", "7"]
 
 
@@ -171,7 +178,7 @@ def test_service_changes_are_waited_for_where_they_count(monkeypatch: pytest.Mon
         server.shutdown()
     assert found.keys() == {"1", "4"}
     assert all(0.2 <= row["p50"] < 5 for row in found.values())
-    assert len(cluster.objects) == 4
+    assert not cluster.objects
 
 
 def test_an_idle_node_s_writes_are_counted_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +197,7 @@ def test_rows_without_a_result_are_next(tmp_path: Path, monkeypatch: pytest.Monk
     assert workloads.chosen("", {"api": 1, "disk": 1}, again=False) == [
         name for name in workloads.ROWS if name not in ("api", "disk")
     ]
-    assert workloads.chosen("disk,api", {"api": 1}, again=False) == ["disk", "api"]
+    assert workloads.chosen("api,disk", {"api": 1}, again=False) == ["disk", "api"], "in order of the rows"
     assert workloads.chosen("", dict.fromkeys(workloads.ROWS), again=False) == list(workloads.ROWS)
     assert workloads.chosen("", {"api": 1}, again=True) == list(workloads.ROWS)
     with pytest.raises(BuildError, match="unknown: pods-7") as caught:
@@ -210,19 +217,29 @@ def test_each_row_is_kept_as_soon_as_it_is_measured(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(report, "DOCUMENT", document)
 
-    def measured(name: str, *arguments: object, **options: object) -> dict[str, Any]:
-        if name == "pods-512":
-            raise BuildError("the machine has gone")
-        return {"mb_per_minute": 0.4, "seconds": 300, "limit": "a|b", "host": "X", "accelerator": "tcg"}
+    def measured(names: list[str], *arguments: object) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield (
+            names[1],
+            {"mb_per_minute": 0.4, "seconds": 300, "limit": "a|b", "host": "X", "accelerator": "tcg"},
+        )
+        raise BuildError("the machine has gone")
 
     monkeypatch.setattr(workloads, "measure", measured)
     with pytest.raises(BuildError):
-        parts.bench_workloads(Path("x.iso"), "disk,pods-512", again=False, cycles=1, idle=1, kvm=False)
+        parts.bench_workloads(Path("x.iso"), "disk,pods-512", workloads.Settings(), again=False, kvm=False)
     assert json.loads((tmp_path / "workloads.json").read_text()).keys() == {"disk"}
     text = document.read_text()
     assert "QEMU TCG, pure emulation, on X: disk." in text
     assert "Not measured yet: pods-512, pods-1024" in text
     assert "| < 1 | 0.40 | a/b |" in text
+
+
+def test_rows_share_a_node_where_they_leave_nothing_behind() -> None:
+    assert workloads.on_one_node(list(workloads.ROWS)) == [
+        ["pods-512"], ["pods-1024"], ["pods-2048"], ["disk", "start", "services", "api", "cycles"],
+    ]  # fmt: skip
+    assert workloads.on_one_node(["api"]) == [["api"]]
+    assert workloads.on_one_node([]) == []
 
 
 def test_the_document_has_the_section() -> None:

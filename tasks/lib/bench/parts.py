@@ -56,18 +56,18 @@ def bench_configs(iso: Path, repeat: int) -> None:
     report.publish("config", f"On {host}; {repeat} of each.\n\n{configs.describe_configs(found)}")
 
 
-def bench_workloads(iso: Path, only: str, *, again: bool, cycles: int, idle: float, kvm: bool) -> None:
+def bench_workloads(iso: Path, only: str, settings: workloads.Settings, *, again: bool, kvm: bool) -> None:
     """What a node bears, a row at a time: each is kept as soon as it is measured."""
-    accelerator = EMULATION
+    accelerator, results = EMULATION, workloads.stored()
+    names = workloads.chosen(only, results, again=again)
     if kvm:
         with tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder:
             accelerator = acceleration(boot_files(iso, Path(folder)).kernel)
-    results, image = workloads.stored(), reference("pause")
-    for name in workloads.chosen(only, results, again=again):
-        say(f"{name}: a node with {workloads.ROWS[name].memory} MiB")
-        results[name] = workloads.measure(name, iso, accelerator, image, cycles=cycles, idle=idle, say=say)
+    for name, result in workloads.measure(names, iso, accelerator, reference("pause"), settings, say):
+        results[name] = result
         report.store(workloads.NAME, results)
         report.publish(workloads.NAME, workloads.describe(results))
+        say(f"{name}: {'; '.join(figure for _, _, figure in workloads.ROWS[name].describe(result))}")
 
 
 def bench_writes() -> None:

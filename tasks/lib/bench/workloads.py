@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,23 @@ class Row:
     """One measurement.
 
     memory: of its node, in MiB. describe: the lines of the table that its result gives: what, goal, figure.
-    limit: what limits it, where the result does not say so itself.
+    limit: what limits it, where the result does not say so itself. alone: it leaves a node behind on which
+    nothing else can be measured.
     """
 
     measure: Callable[[loads.Node], Result]
     memory: int
     describe: Callable[[Result], Sequence[tuple[str, str, str]]]
     limit: str = ""
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long is measured: pods that come and go in `cycles`, seconds of idleness in `disk`."""
+
+    cycles: int = loads.CYCLES
+    idle: float = loads.IDLE_SECONDS
 
 
 def describe_pods(result: Result) -> list[tuple[str, str, str]]:
@@ -85,17 +95,18 @@ def pair(summary: Mapping[str, float], factor: float = 1) -> str:
     return f"{summary['p50'] * factor:.{places}f} / {summary['p99'] * factor:.{places}f}"
 
 
+# In this order: an idle node is measured before anything has run on it.
 ROWS: dict[str, Row] = {
-    "pods-512": Row(loads.pods, 512, describe_pods),
-    "pods-1024": Row(loads.pods, 1024, describe_pods),
-    "pods-2048": Row(loads.pods, 2048, describe_pods),
+    "pods-512": Row(loads.pods, 512, describe_pods, alone=True),
+    "pods-1024": Row(loads.pods, 1024, describe_pods, alone=True),
+    "pods-2048": Row(loads.pods, 2048, describe_pods, alone=True),
+    "disk": Row(loads.disk, 1024, describe_disk, "leases and compaction, each a commit that is flushed"),
     "start": Row(loads.start, 1024, describe_start, "processor: shim, crun and CNI plugins are started anew"),
+    "services": Row(
+        loads.services, 1024, describe_services, "processor, and kube-proxy's wait before changes"
+    ),
     "api": Row(loads.api, 1024, describe_api, "processor; a write waits for the disk's flush besides"),
     "cycles": Row(loads.cycles, 1024, describe_cycles, "the payload's heap; freed pages go back with delay"),
-    "services": Row(
-        loads.services, 1024, describe_services, "kube-proxy waits up to 1 s, then writes changes"
-    ),
-    "disk": Row(loads.disk, 1024, describe_disk, "leases and compaction, each a commit that is flushed"),
 }
 
 
@@ -108,7 +119,21 @@ def chosen(only: str, known: Mapping[str, Any], *, again: bool) -> list[str]:
     if unknown := [name for name in names if name not in ROWS]:
         raise BuildError(f"bench workloads: unknown: {', '.join(unknown)}", f"choose from {', '.join(ROWS)}")
     left = [name for name in ROWS if name not in known]
-    return names or (list(ROWS) if again or not left else left)
+    wanted = names or (list(ROWS) if again or not left else left)
+    return [name for name in ROWS if name in wanted]
+
+
+def on_one_node(names: Sequence[str]) -> list[list[str]]:
+    """The rows in groups, each of which is measured on one node, in this order."""
+    groups: list[list[str]] = []
+    for name in names:
+        row = ROWS[name]
+        last = ROWS[groups[-1][0]] if groups else None
+        if last and not row.alone and not last.alone and row.memory == last.memory:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
 
 
 def stored() -> dict[str, Any]:
@@ -121,17 +146,22 @@ def stored() -> dict[str, Any]:
 
 
 def measure(
-    name: str, iso: Path, accelerator: Acceleration, image: str, *, cycles: int, idle: float, say: loads.Say
-) -> Result:
-    """One row, on a machine of its own."""
-    row, host = ROWS[name], describe_host()
-    with (
-        tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder,
-        loads.started(iso, accelerator, row.memory, Path(folder), image) as node,
-    ):
-        node.say, node.cycles, node.idle = say, cycles, idle
-        result = row.measure(node)
-    return {"limit": row.limit, **result, "host": str(host), "accelerator": accelerator.name}
+    names: Sequence[str], iso: Path, accelerator: Acceleration, image: str, settings: Settings, say: loads.Say
+) -> Iterator[tuple[str, Result]]:
+    """Rows and their results, one by one, on a machine for each group of them."""
+    for group in on_one_node(names):
+        memory = ROWS[group[0]].memory
+        say(f"a node with {memory} MiB: {', '.join(group)}")
+        with (
+            tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder,
+            loads.started(iso, accelerator, memory, Path(folder), image) as node,
+        ):
+            node.say, node.cycles, node.idle = say, settings.cycles, settings.idle
+            for name in group:
+                host, row = describe_host(), ROWS[name]
+                result = row.measure(node)
+                result = {"limit": row.limit, **result, "host": str(host), "accelerator": accelerator.name}
+                yield name, result
 
 
 def describe(results: Mapping[str, Result]) -> str:
