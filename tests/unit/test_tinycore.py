@@ -22,6 +22,7 @@ from tasks.lib.errors import BuildError
 from tasks.lib.formats import elf
 from tasks.lib.formats.tree import Tree
 from tasks.lib.kernel import image
+from tasks.lib.kernel.lists import read_list
 from tasks.lib.kernel.modules import Kernel
 from tasks.lib.process import run
 from tasks.lib.target import Pinned
@@ -277,6 +278,12 @@ def test_a_stock_kernel_gets_all_that_it_has_and_what_it_lacks_is_said(tmp_path:
     tree.add_tar(outs[0])
     assert {path.rpartition("/")[2] for path in tree if path.endswith(".ko")} >= {"ext4.ko", "beta.ko"}
     assert any("has no module, and lists none as built in: squashfs, overlay" in note for note in notes)
+
+
+def test_a_stock_kernel_starts_from_sticks_too() -> None:
+    """The initramfs' sections for disks and USB are not for virtual machines alone."""
+    rules = read_list(modules.LISTS / "initramfs.modules", ("tinycore", "amd64"))
+    assert {"usb-storage", "mmc_block", "squashfs"} <= {rule.pattern for rule in rules}
 
 
 def test_a_kernel_without_iptables_does_not_carry_a_payload_that_wants_them(tmp_path: Path) -> None:
