@@ -82,7 +82,7 @@ class FakeCluster:
 
 def node(cluster: FakeCluster, cycles: int = 10, idle: float = 1) -> loads.Node:
     used = iter(range(100, 10_000))
-    memory = SimpleNamespace(memory=lambda: SimpleNamespace(without_images=next(used) * 1024))
+    memory = SimpleNamespace(memory=lambda timeout: SimpleNamespace(without_images=next(used) * 1024))
     machine: Any = SimpleNamespace(host=memory)
     wanted: Any = cluster
     return loads.Node(machine, wanted, "pause:1", cycles, idle)

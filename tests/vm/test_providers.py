@@ -34,6 +34,8 @@ nat='iptables -w 5 -t nat'
 $nat -N KUBE-TEST && $nat -A KUBE-TEST -p tcp -m comment --comment it -m conntrack --ctstate NEW -j MASQUERADE
 echo "release: iptables says: $(iptables-save -t nat | grep -- '-A KUBE-TEST')"
 echo "release: $(ip6tables-restore --version), applets: $(nsenter --help 2>&1 | head -n 1)"
+until [ -s /run/kubesolo/payload.health ]; do sleep 1; done
+echo "release: whoever looks says: $(cat /run/kubesolo/payload.health)"
 trap 'echo release: asked to stop; exit 0' TERM
 while :; do sleep 1; done
 """
@@ -86,12 +88,13 @@ def test_a_product_of_others_parts_boots(product: Path, start: Start, tmp_path: 
     machine = start(Hardware(cdrom=product, data=disk), MACHINE_SECONDS)
     assert LAST_STAGE in wait_booted(machine, 120)
     wait_milestones(machine, ("payload-start",), 60)
-    log = wait_log(machine, "release: ip6tables", 120)
+    log = wait_log(machine, "release: whoever looks", 180)
     assert "release: started with --path /var/lib/kubesolo --local-storage" in log
     assert "GOGC=unset" in log
     assert "-A KUBE-TEST -p tcp -m comment --comment it -m conntrack --ctstate NEW -j MASQUERADE" in log
     assert "ip6tables-restore v1." in log
     assert "(nf_tables), applets: BusyBox" in log
+    assert "admin.kubeconfig" in log.partition("release: whoever looks says:")[2]
     mounts = machine.host.ask("mounts")
     assert " /mnt/data ext4 " in mounts
     machine.host.ask("poweroff")

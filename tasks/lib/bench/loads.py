@@ -32,7 +32,10 @@ NODE_PORTS = (30181, 30182)
 DNS_READY = 8181
 DISK_MIB = 4096
 MACHINE_SECONDS = 7200
+BOOT_SECONDS = 120
 READY_SECONDS = 240
+PAUSE_SECONDS = 5
+ASK_SECONDS = 30
 READY = ("node-ready", "readyz", "kube-proxy-synced", "coredns-running")
 PODS = "/api/v1/namespaces/default/pods"
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -77,7 +80,7 @@ class Node:
 
     def used(self) -> float:
         """MiB of memory in use, less the root images in it."""
-        return self.machine.host.memory().without_images / 1024
+        return self.machine.host.memory(stretched(ASK_SECONDS)).without_images / 1024
 
 
 @contextmanager
@@ -90,7 +93,7 @@ def started(iso: Path, accelerator: Acceleration, memory: int, folder: Path, ima
     )  # fmt: skip
     with Machine(hardware, accelerator, folder, MACHINE_SECONDS) as machine:
         wait_ready(machine)
-        cluster = Cluster(machine.host.ask("kubeconfig", 60), machine.port(API))
+        cluster = Cluster(machine.host.ask("kubeconfig", stretched(ASK_SECONDS)), machine.port(API))
         try:
             yield Node(machine, cluster, image)
         finally:
@@ -99,11 +102,12 @@ def started(iso: Path, accelerator: Acceleration, memory: int, folder: Path, ima
 
 def wait_ready(machine: Machine) -> None:
     """Until cluster DNS answers; BuildError when that takes too long."""
+    machine.wait_marker(stretched(BOOT_SECONDS))
     deadline = time.monotonic() + stretched(READY_SECONDS)
     while True:
-        time.sleep(5)
+        time.sleep(PAUSE_SECONDS)
         try:
-            passed = machine.host.milestones()
+            passed = machine.host.milestones(stretched(ASK_SECONDS))
         except NotYetError:
             passed = {}
         if all(name in passed for name in READY):
@@ -129,10 +133,10 @@ def pods(node: Node) -> dict[str, Any]:
                 node.cluster.apply(node.pod(name))
             for name in names:
                 wait_pod(node, name)
+            memory.append(node.used())
         except BuildError as error:
             return {"pods": count_ready(node, ready), "memory": memory, "limit": reason(node, error)}
         ready += STEP
-        memory.append(node.used())
         node.say(f"{ready} pods, {memory[-1]:.0f} MiB in use")
     return {"pods": ready, "memory": memory, "limit": f"the measurement ends at {MOST_PODS}"}
 
