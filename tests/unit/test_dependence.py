@@ -160,7 +160,11 @@ NOT_TRIED = {
     *(f"packages.{name}.runs" for name in ("binutils", "parted", "tools", "qemu", "tests")),
     "packages.boot.amd64",
     *(f"packages.{name}.depends" for name in ("kernel-default", "kernel-cloud", "catatonit")),
-    *(f"packages.{name}.{key}" for name in ("zchunk", "casync") for key in ("runs", "depends")),
+    *(
+        f"packages.{name}.{key}"
+        for name in ("zchunk", "casync", "skopeo", "registry")
+        for key in ("runs", "depends")
+    ),
 }
 
 

@@ -5,6 +5,7 @@ import pytest
 from tasks import rootfs
 from tasks.lib.debian import tools
 from tasks.lib.engine import Build
+from tasks.lib.formats import oci
 from tasks.lib.formats.squashfs import Compression
 from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
@@ -67,7 +68,8 @@ def test_the_payload_is_split_by_when_it_runs(tmp_path: Path) -> None:
     for name in ("usr/bin/containerd-shim-runc-v2", "usr/libexec/cni/bridge"):
         helpers.add_file(name, b"program", 0o755)
     helpers.write_tar(tmp_path / "helpers.tar", 0)
-    (tmp_path / "coredns.tar").write_bytes(b"image")
+    image = oci.Image("kubesolo.io/coredns:1", main, ("/usr/bin/kubesolo",))
+    digest = oci.write_archive(image, tmp_path / "coredns.tar", 0, tmp_path)
     rootfs.build_archive("payload", tmp_path / "payload.tar", "x86", build(tmp_path))
     first = listing(tmp_path / "out.squashfs")
     images = (tmp_path / "coredns.tar",)
@@ -75,7 +77,8 @@ def test_the_payload_is_split_by_when_it_runs(tmp_path: Path) -> None:
     second = listing(tmp_path / "out.squashfs")
     assert {path for path in first if path.startswith("usr/bin/")} == {"usr/bin/kubesolo", "usr/bin/kubectl"}
     assert {path for path in second if path.startswith("usr/bin/")} == {"usr/bin/containerd-shim-runc-v2"}
-    assert f"{rootfs.IMAGES_FOLDER}/coredns.tar" in second
+    files = f"{rootfs.IMAGES_FOLDER}/{digest.removeprefix('sha256:')}/root"
+    assert second[f"{files}/usr/bin/kubesolo"] == "-rwxr-xr-x"
     assert "usr/libexec/cni/bridge" in second
 
 
