@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from tasks.commands.airgap_bundle import Plugin, title_of
+from tasks.commands.airgap_bundle import title_of
 from tasks.lib.airgap.bundle import Layout, Options
 from tasks.lib.airgap.names import full_name
 from tasks.lib.debian import tools
+from tasks.lib.engine.command import Command
+from tasks.lib.engine.command import command as engine_command
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import oci
 from tasks.lib.formats.tree import Tree
@@ -61,9 +63,9 @@ def contents(archive: Path) -> dict[str, str]:
         data = members["blobs/" + manifest["layers"][0]["digest"].replace(":", "/")]
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
         with tarfile.open(fileobj=io.BytesIO(data)) as layer:
-            found[entry["annotations"]["io.containerd.image.name"]] = (
-                layer.extractfile("words").read().decode()
-            )  # type: ignore[union-attr]
+            words = layer.extractfile("words")
+            assert words
+            found[entry["annotations"]["io.containerd.image.name"]] = words.read().decode()
     return found
 
 
@@ -160,10 +162,8 @@ def test_the_command_writes_archive_and_checksum(
     assert "h.example/one:1" in capsys.readouterr().out
 
 
-def command() -> Plugin:
-    made = Plugin()
-    made.name = "airgap-bundle"
-    return made
+def command() -> Command:
+    return engine_command("airgap-bundle")
 
 
 @pytest.mark.parametrize(

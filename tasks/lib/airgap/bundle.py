@@ -93,16 +93,16 @@ class Layout:
         """Copy the blobs of an OCI layout, each compared with its digest."""
         with tarfile.open(plain, "r:") as tar:
             for found in tar:
-                name = Path(found.name)
-                if not found.isfile() or name.parent != Path("blobs/sha256"):
+                path = Path(found.name)
+                if not found.isfile() or path.parent != Path("blobs/sha256"):
                     continue
                 stream = tar.extractfile(found)
                 assert stream is not None
-                with (self.blobs / name.name).open("wb") as out:
+                with (self.blobs / path.name).open("wb") as out:
                     shutil.copyfileobj(stream, out)
-                with (self.blobs / name.name).open("rb") as written:
+                with (self.blobs / path.name).open("rb") as written:
                     digest = hashlib.file_digest(written, "sha256").hexdigest()
-                if digest != name.name:
+                if digest != path.name:
                     raise BuildError(f"{archive}: {found.name} is damaged", "make the archive anew")
         for entry in json.loads(index)["manifests"]:
             image = named(entry.get("annotations") or {})
