@@ -33,6 +33,7 @@ FILES = (
     "run/kubesolo/cloud-init/problems", "etc/kubesolo/cloud-init.yaml", "etc/kubesolo/extra-flags",
     "etc/kubesolo/update.conf", "mnt/data/network/interfaces.sh", "mnt/data/update/state.json",
     "run/kubesolo/bootenv", "run/kubesolo/update.prom", "mnt/data/kubesolo/.version",
+    "mnt/data/containerd/kubesolo-archives.json",
 )  # fmt: skip
 PATTERNS = ("run/kubesolo/*.log", "run/kubesolo/problems/*", "var/log/kubesolo.log*")
 COMMANDS = {
