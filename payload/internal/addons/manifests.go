@@ -31,8 +31,11 @@ func Apply(ctx context.Context, client dynamic.Interface, text []byte) error {
 		return err
 	}
 	var problems []error
+	fresh := false
 	for _, object := range objects {
-		if err := apply(ctx, client, object); err != nil {
+		made, err := apply(ctx, client, object, fresh)
+		fresh = made
+		if err != nil {
 			problems = append(problems, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err))
 		}
 	}
@@ -69,24 +72,32 @@ func decode(text []byte) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-func apply(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured) error {
+// apply says whether it has made the object, so that those behind it are likely not there either: with fresh, it does not
+// look first.
+func apply(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured, fresh bool) (bool, error) {
 	plural, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
 	var resource dynamic.ResourceInterface = client.Resource(plural)
 	if namespace := object.GetNamespace(); namespace != "" {
 		resource = client.Resource(plural).Namespace(namespace)
 	}
+	if fresh {
+		_, err := resource.Create(ctx, object, metav1.CreateOptions{FieldManager: "kubesolo"})
+		if !apierrors.IsAlreadyExists(err) {
+			return err == nil, err
+		}
+	}
 	old, err := resource.Get(ctx, object.GetName(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		_, err = resource.Create(ctx, object, metav1.CreateOptions{FieldManager: "kubesolo"})
-		return err
+		return err == nil, err
 	}
 	if err != nil || old.GetAnnotations()[digestAnnotation] == object.GetAnnotations()[digestAnnotation] {
-		return err
+		return false, err
 	}
 	patch, err := json.Marshal(object.Object)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, err = resource.Patch(ctx, object.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "kubesolo"})
-	return err
+	return false, err
 }

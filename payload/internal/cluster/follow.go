@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -31,6 +32,11 @@ const (
 	pause = 250 * time.Millisecond
 	// readyPatience is after how long everything else starts although the node is not Ready.
 	readyPatience = time.Minute
+	// othersPatience is after how long the controllers start although cluster DNS does not answer.
+	othersPatience = 20 * time.Second
+	dnsName        = "coredns"
+	// adoption is how long the controllers have to take over its first pod.
+	adoption = 2 * time.Minute
 	// dnsPatience is after how long an operator's images are imported although cluster DNS does not answer.
 	dnsPatience = time.Minute
 )
@@ -44,6 +50,7 @@ func follow(
 	if err != nil {
 		return err
 	}
+	config.QPS = -1 // the default holds requests back, five a second
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
@@ -64,13 +71,9 @@ func follow(
 		case <-ctx.Done():
 		case <-time.After(readyPatience):
 		}
-		close(settled)
 		journal.Started()
 		settleHeap(c.Options)
 		go keepHealth(ctx, c, client)
-		// The controllers find it when they start, and nothing of it waits for the default roles.
-		go applyAddons(ctx, config, manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
-		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
 		group.Go("networkpolicy", func(ctx context.Context) error { return enforcePolicies(ctx, c) })
 		go func() {
@@ -78,19 +81,30 @@ func follow(
 				c.Milestones.Reach(milestones.KubeProxySynced)
 			}
 		}()
-		// Asking whether the API server is ready is work for it: not before it can be. The controllers give up
-		// when it is not healthy ten seconds after they start.
-		if _, came := wait(ctx, roles); came && until(ctx, apiReady(client)) == nil {
+		serves, helpless := bringDNS(ctx, c, config, client)
+		// The controllers and the default roles keep a processor busy for seconds: cluster DNS goes before, if it can.
+		waitAtMost(ctx, othersPatience, serves, helpless)
+		close(settled)
+		// They give up when the API server is not healthy ten seconds after they start.
+		if until(ctx, answers(client, "/healthz")) != nil {
+			return nil
+		}
+		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
+		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
+		// Asking whether the API server is ready is work for it: not before it can be.
+		if _, came := wait(ctx, roles); came && until(ctx, answers(client, "/readyz")) == nil {
 			c.Milestones.Reach(milestones.Readyz)
 		}
-		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "label of the node: %v", err)
 		}
 		if err := reportConfiguration(ctx, client, c.NodeName, c.RunDir); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "what is wrong with the configuration cannot be reported: %v", err)
 		}
-		bringDNS(ctx, c, client, func() { importArchives(ctx, c, runtime) })
+		go dropOrphan(ctx, client)
+		waitAtMost(ctx, dnsPatience, serves, nil)
+		importArchives(ctx, c, runtime)
+		wait(ctx, serves)
 		tightenHeap(ctx, c.Options)
 		<-ctx.Done()
 		return nil
@@ -105,24 +119,49 @@ func keepHealth(ctx context.Context, c *components.Config, client kubernetes.Int
 		health.DNS(netip.AddrPortFrom(c.Networks.DNS(), dnsPort).String(), apiName))
 }
 
-// bringDNS returns when cluster DNS serves and then has been called. That may take long, with an operator's archives:
-// cluster DNS does not wait for it, and it does not wait for cluster DNS for ever.
-func bringDNS(ctx context.Context, c *components.Config, client kubernetes.Interface, then func()) {
-	serves := make(chan struct{})
+// bringDNS starts cluster DNS. It returns what is closed when it serves, and what is closed when it needs the controllers
+// for that: only its first pod ever, and one that has run before, do without.
+func bringDNS(
+	ctx context.Context, c *components.Config, config *rest.Config, client kubernetes.Interface,
+) (serves, helpless chan struct{}) {
+	serves, helpless = make(chan struct{}), make(chan struct{})
+	go func() {
+		applyAddons(ctx, config, manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
+		runs := false
+		authority, err := os.ReadFile(c.PKI.File("ca.crt"))
+		if err == nil {
+			runs, err = addons.StartFirst(ctx, client, metav1.NamespaceSystem, dnsName, c.NodeName, authority)
+		}
+		if err != nil && ctx.Err() == nil {
+			journal.Warn(dnsName, "its first pod waits for the controllers: %v", err)
+		}
+		if !runs {
+			close(helpless)
+		}
+	}()
 	go func() {
 		if until(ctx, dnsServes(client, dnsPort)) == nil {
 			c.Milestones.Reach(milestones.CoreDNSRunning)
 			close(serves)
 		}
 	}()
+	return serves, helpless
+}
+
+// waitAtMost returns when one of the events has come, when both have taken too long, or at the end of ctx.
+func waitAtMost(ctx context.Context, patience time.Duration, one, other <-chan struct{}) {
 	select {
-	case <-serves:
-	case <-time.After(dnsPatience):
+	case <-one:
+	case <-other:
+	case <-time.After(patience):
 	case <-ctx.Done():
-		return
 	}
-	then()
-	wait(ctx, serves)
+}
+
+func dropOrphan(ctx context.Context, client kubernetes.Interface) {
+	if err := addons.DropOrphan(ctx, client, metav1.NamespaceSystem, dnsName, adoption); err != nil && ctx.Err() == nil {
+		journal.Warn(dnsName, "%v", err)
+	}
 }
 
 func importArchives(ctx context.Context, c *components.Config, runtime *containerd.Client) {
@@ -182,10 +221,11 @@ func nodeReady(client kubernetes.Interface, name string) func(context.Context) (
 	}
 }
 
-func apiReady(client kubernetes.Interface) func(context.Context) (bool, error) {
+// answers asks the API server for its health: /healthz or /readyz.
+func answers(client kubernetes.Interface, path string) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
 		status := 0
-		err := client.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).StatusCode(&status).Error()
+		err := client.CoreV1().RESTClient().Get().AbsPath(path).Do(ctx).StatusCode(&status).Error()
 		return status == http.StatusOK, err
 	}
 }

@@ -115,6 +115,15 @@ func ask(t *testing.T, client *http.Client, c *Config, method, path, body string
 	return answer.StatusCode, string(text)
 }
 
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the API server is not %s in time", what)
+		}
+	}
+}
+
 const (
 	policy = `{"kind": "MutatingAdmissionPolicy", "apiVersion": "admissionregistration.k8s.io/v1",
 "metadata": {"name": "mark"}, "spec": {"failurePolicy": "Fail", "reinvocationPolicy": "Never",
@@ -175,16 +184,18 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 	if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
 		t.Error("ready without the default roles")
 	}
-	close(settled)
-	for deadline := time.Now().Add(patience); ; {
-		if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the API server is not ready")
-		}
-		time.Sleep(100 * time.Millisecond)
+	until(t, "healthy, which is what the controllers wait for,", func() bool {
+		status, _ := get(t, admin, c, "/healthz")
+		return status == http.StatusOK
+	})
+	if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
+		t.Error("ready without the default roles, as it is healthy")
 	}
+	close(settled)
+	until(t, "ready", func() bool {
+		status, _ := get(t, admin, c, "/readyz")
+		return status == http.StatusOK
+	})
 	mutate(t, admin, c)
 	for path, want := range map[string]string{
 		"/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin": `"rules"`,
