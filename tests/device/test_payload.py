@@ -78,6 +78,17 @@ def test_edge_key_with_blanks_is_one_word_on_its_way(node: FakeRoot) -> None:
     assert node.read("run/kubesolo/payload.env") == "KUBESOLO_PORTAINER_EDGE_KEY=a b  *\n"
 
 
+def test_the_agents_mode_reaches_the_payload(node: FakeRoot) -> None:
+    lines = (
+        "KUBESOLO_PORTAINER_EDGE_ASYNC=true",
+        "KUBESOLO_PORTAINER_EDGE_ID=1",
+        "KUBESOLO_PORTAINER_EDGE_KEY=2",
+    )
+    node.write("run/kubesolo/cloud-init/payload.env", "".join(f"{line}\n" for line in lines))
+    arguments(node)
+    assert sorted(node.read("run/kubesolo/payload.env").splitlines()) == list(lines)
+
+
 def test_secrets_stay_out_of_the_trace(node: FakeRoot) -> None:
     node.write("etc/kubesolo/extra-flags", "--portainer-edge-id SECRET1\n")
     node.write(

@@ -34,12 +34,15 @@ write_command_line() {
     mv "$STATE/payload.args.$$" "$STATE/payload.args"
 }
 
-# Sets the Edge credentials from cloud-init, where neither a boot parameter nor an operator's flag has them.
+# Sets the Edge credentials from cloud-init, where neither a boot parameter nor an operator's flag has them, and the
+# agent's mode, for which a flag on the command line counts first anyway.
 read_credentials() {
+    edge_async=
     while IFS='=' read -r key value; do
         case $key in
         KUBESOLO_PORTAINER_EDGE_ID) : "${KUBESOLO_EDGE_ID:=$value}" ;;
         KUBESOLO_PORTAINER_EDGE_KEY) : "${KUBESOLO_EDGE_KEY:=$value}" ;;
+        KUBESOLO_PORTAINER_EDGE_ASYNC) edge_async=$value ;;
         esac
     done 2>/dev/null <"$STATE/cloud-init/payload.env" || :
 }
@@ -52,6 +55,7 @@ write_environment() {
         exec >"$STATE/payload.env.$$"
         [ -z "$KUBESOLO_EDGE_ID" ] || printf 'KUBESOLO_PORTAINER_EDGE_ID=%s\n' "$KUBESOLO_EDGE_ID"
         [ -z "$KUBESOLO_EDGE_KEY" ] || printf 'KUBESOLO_PORTAINER_EDGE_KEY=%s\n' "$KUBESOLO_EDGE_KEY"
+        [ -z "$edge_async" ] || printf 'KUBESOLO_PORTAINER_EDGE_ASYNC=%s\n' "$edge_async"
     )
     mv "$STATE/payload.env.$$" "$STATE/payload.env"
 }
