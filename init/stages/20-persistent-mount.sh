@@ -152,7 +152,7 @@ mount_memory() {
 
 make_tree() {
     missing=
-    for folder in kubesolo containerd etc-kubesolo log usr-local kubelet cni/net.d cni/bin network images; do
+    for folder in kubesolo containerd etc-kubesolo log usr-local kubelet cni/net.d cni/bin network images shared; do
         [ -d "$DATA/$folder" ] || missing="$missing $DATA/$folder"
     done
     # shellcheck disable=SC2086 # a list of paths
@@ -168,7 +168,7 @@ obey_reset() {
         set -- kubesolo containerd kubelet cni log etc-kubesolo/hostname etc-kubesolo/hostname.made etc-kubesolo/machine-id \
             update/snapshots update/cordoned
         ;;
-    all) set -- kubesolo containerd kubelet cni log etc-kubesolo usr-local network images extensions time resolv.conf update ;;
+    all) set -- kubesolo containerd kubelet cni log etc-kubesolo usr-local network images extensions shared time resolv.conf update ;;
     *)
         warn "$DATA/.reset says '$what', which is neither cluster nor all: ignored"
         return 0
