@@ -42,9 +42,6 @@ func kubesolo(args []string) int {
 		return 1
 	}
 	journal.QuietLibraries(o.Debug)
-	for _, flag := range o.Unsupported() {
-		journal.Warn("kubesolo", "%s is not supported yet and is ignored", flag)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	err = cluster.Run(ctx, o)

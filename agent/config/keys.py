@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from agent.config import formats, sshkeys
 from agent.config.foreign import FOREIGN
-from agent.config.kinds import Boolean, ListOf, Text
+from agent.config.kinds import Boolean, Choice, ListOf, Text
 from agent.config.networkkeys import NETWORK
-from agent.config.payload import STATE
+from agent.config.payload import ADDONS, STATE
 from agent.config.records import Key, Record
 from agent.config.registrykeys import REGISTRIES
 from agent.config.updatekeys import METRICS, UPDATE
@@ -93,7 +93,8 @@ KUBESOLO = Record(
     Key(
         "local-storage-shared-path",
         Text("an absolute path", formats.PATH, formats.path_below("/mnt"), 1024, empty=True),
-        'Folder of volumes that several pods share; `""` is none.',
+        "Folder of volumes that several nodes may write to (`ReadWriteMany`), such as a mount of a file "
+        'server; `""` is none.',
         default='""',
         example='"/mnt/shared"',
     ),
@@ -106,6 +107,13 @@ KUBESOLO = Record(
         Boolean(),
         EDGE_ASYNC + " The same as `portainer.edge-async`.",
         default="false",
+    ),
+    Key(
+        "disable-addons",
+        ListOf(Choice(*ADDONS), 16, single=True),
+        "Add-ons that are not wanted: their objects are removed. See [addons.md](addons.md).",
+        default="[]",
+        example='["metrics"]',
     ),
     Key("debug", Boolean(), "Everything that the components say goes into the log.", default="false"),
     Key(

@@ -17,6 +17,10 @@ LOCAL = "local-storage"
 # Where the data partition's folder of the payload is mounted.
 STATE = "/var/lib/kubesolo"
 SANS = "apiserver-extra-sans"
+DISABLED = "disable-addons"
+LISTS = (SANS, DISABLED)
+# Add-ons that are there unless they are switched off (payload/internal/options).
+ADDONS = ("coredns", "metrics")
 EDGE = ("edge-id", "edge-key", "edge-async")
 OF_EDGE = tuple(f"portainer-{name}" for name in EDGE)
 VARIABLES = tuple(f"KUBESOLO_{name.replace('-', '_').upper()}" for name in OF_EDGE)
@@ -30,6 +34,8 @@ def read_flags(kubesolo: Fields, kinds: Mapping[str, Kind], problems: Problems) 
     flags = [f"--{name}={kubesolo.text(name)}" for name in VALUES if kubesolo.text(name)]
     if sans := kubesolo.texts(SANS):
         flags.append(f"--{SANS}={','.join(sans)}")
+    if disabled := kubesolo.texts(DISABLED):
+        flags.append(f"--{DISABLED}={','.join(disabled)}")
     # Stage 90 gives the bare flag by default, and a word that names a flag replaces the default.
     if (local := kubesolo.flag(LOCAL)) is not None:
         flags.append(f"--{LOCAL}" if local else f"--{LOCAL}=false")
@@ -52,8 +58,7 @@ def take_extra(kubesolo: Fields, kinds: Mapping[str, Kind], problems: Problems) 
             problems.error(
                 place, key, f"--{name} would be on a command line, which all can read; use 'portainer'"
             )
-        elif name not in (*SWITCHES, *VALUES, SANS, LOCAL):
-            known = (*SWITCHES, *VALUES, SANS, LOCAL)
+        elif name not in (known := (*SWITCHES, *VALUES, *LISTS, LOCAL)):
             what = (
                 f"the payload has no flag --{name}; known are: --{', --'.join(known)}{nearest(name, known)}"
             )
@@ -72,7 +77,7 @@ def read_value(name: str, value: str, kind: Kind, place: Place, key: str, proble
     """The value of a flag, checked like that of the key."""
     if name in (*SWITCHES, LOCAL):
         return kind.read(tree.Scalar(place, value or "true", True), key, problems)
-    if name != SANS:
+    if name not in LISTS:
         return kind.read(tree.Scalar(place, value, False), key, problems)
     names = tree.Sequence(place)
     names.items.extend(tree.Scalar(place, text, False) for text in value.split(","))

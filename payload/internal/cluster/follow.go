@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -13,9 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"kubesolo.io/os/payload/internal/addons"
@@ -25,7 +22,6 @@ import (
 	"kubesolo.io/os/payload/internal/journal"
 	"kubesolo.io/os/payload/internal/milestones"
 	"kubesolo.io/os/payload/internal/supervisor"
-	"kubesolo.io/os/payload/manifests"
 )
 
 const (
@@ -34,9 +30,6 @@ const (
 	readyPatience = time.Minute
 	// othersPatience is after how long the controllers start although cluster DNS does not answer.
 	othersPatience = 20 * time.Second
-	dnsName        = "coredns"
-	// adoption is how long the controllers have to take over its first pod.
-	adoption = 2 * time.Minute
 	// dnsPatience is after how long an operator's images are imported although cluster DNS does not answer.
 	dnsPatience = time.Minute
 )
@@ -81,9 +74,9 @@ func follow(
 				c.Milestones.Reach(milestones.KubeProxySynced)
 			}
 		}()
-		serves, helpless := bringDNS(ctx, c, config, client)
+		dns := bringDNS(ctx, c, config, client)
 		// The controllers and the default roles keep a processor busy for seconds: cluster DNS goes before, if it can.
-		waitAtMost(ctx, othersPatience, serves, helpless)
+		waitAtMost(ctx, othersPatience, dns.serves, dns.helpless)
 		close(settled)
 		// They give up when the API server is not healthy ten seconds after they start.
 		if until(ctx, answers(client, "/healthz")) != nil {
@@ -101,10 +94,11 @@ func follow(
 		if err := reportConfiguration(ctx, client, c.NodeName, c.RunDir); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "what is wrong with the configuration cannot be reported: %v", err)
 		}
+		go bringAddons(ctx, group, c, config, dns.applied)
 		go dropOrphan(ctx, client)
-		waitAtMost(ctx, dnsPatience, serves, nil)
+		waitAtMost(ctx, dnsPatience, dns.serves, nil)
 		importArchives(ctx, c, runtime)
-		wait(ctx, serves)
+		waitAtMost(ctx, dnsPatience, dns.serves, nil)
 		tightenHeap(ctx, c.Options)
 		<-ctx.Done()
 		return nil
@@ -114,38 +108,11 @@ func follow(
 
 // keepHealth says how the cluster is now, in the order in which one thing rests on the other.
 func keepHealth(ctx context.Context, c *components.Config, client kubernetes.Interface) {
-	health.Keep(ctx, filepath.Join(c.RunDir, "payload.health"),
-		health.API(client), health.Node(client, c.NodeName),
-		health.DNS(netip.AddrPortFrom(c.Networks.DNS(), dnsPort).String(), apiName))
-}
-
-// bringDNS starts cluster DNS. It returns what is closed when it serves, and what is closed when it needs the controllers
-// for that: only its first pod ever, and one that has run before, do without.
-func bringDNS(
-	ctx context.Context, c *components.Config, config *rest.Config, client kubernetes.Interface,
-) (serves, helpless chan struct{}) {
-	serves, helpless = make(chan struct{}), make(chan struct{})
-	go func() {
-		applyAddons(ctx, config, manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
-		runs := false
-		authority, err := os.ReadFile(c.PKI.File("ca.crt"))
-		if err == nil {
-			runs, err = addons.StartFirst(ctx, client, metav1.NamespaceSystem, dnsName, c.NodeName, authority)
-		}
-		if err != nil && ctx.Err() == nil {
-			journal.Warn(dnsName, "its first pod waits for the controllers: %v", err)
-		}
-		if !runs {
-			close(helpless)
-		}
-	}()
-	go func() {
-		if until(ctx, dnsServes(client, dnsPort)) == nil {
-			c.Milestones.Reach(milestones.CoreDNSRunning)
-			close(serves)
-		}
-	}()
-	return serves, helpless
+	checks := []health.Check{health.API(client), health.Node(client, c.NodeName)}
+	if c.Options.Wants("coredns") {
+		checks = append(checks, health.DNS(netip.AddrPortFrom(c.Networks.DNS(), dnsPort).String(), apiName))
+	}
+	health.Keep(ctx, filepath.Join(c.RunDir, "payload.health"), checks...)
 }
 
 // waitAtMost returns when one of the events has come, when both have taken too long, or at the end of ctx.
@@ -158,31 +125,10 @@ func waitAtMost(ctx context.Context, patience time.Duration, one, other <-chan s
 	}
 }
 
-func dropOrphan(ctx context.Context, client kubernetes.Interface) {
-	if err := addons.DropOrphan(ctx, client, metav1.NamespaceSystem, dnsName, adoption); err != nil && ctx.Err() == nil {
-		journal.Warn(dnsName, "%v", err)
-	}
-}
-
 func importArchives(ctx context.Context, c *components.Config, runtime *containerd.Client) {
 	importer := airgap.Importer{Client: runtime, RunDir: c.RunDir, Root: components.ContainerdRoot}
 	if err := importer.Run(ctx); err != nil && ctx.Err() == nil {
 		journal.Warn("images", "%v", err)
-	}
-}
-
-func applyAddons(ctx context.Context, config *rest.Config, text []byte) {
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		journal.Warn("coredns", "%v", err)
-		return
-	}
-	err = until(ctx, func(ctx context.Context) (bool, error) {
-		err := addons.Apply(ctx, client, text)
-		return err == nil, err
-	})
-	if err == nil {
-		journal.Say("coredns", "applied")
 	}
 }
 

@@ -47,7 +47,7 @@ func APIServer(ctx context.Context, c *Config, events Events) error {
 		return ctx.Err()
 	}
 	events.Configured()
-	server, err := apiServerChain(config, events)
+	server, err := apiServerChain(c, config, events)
 	if err != nil {
 		return err
 	}
@@ -92,15 +92,15 @@ func Warm() {
 
 // apiServerChain makes the chain of API servers: aggregator, Kubernetes, extensions. The middle one's OpenAPI
 // description is made when it is asked for, and its default roles when events.Settled is closed.
-func apiServerChain(config *app.Config, events Events) (*aggregator.APIAggregator, error) {
+func apiServerChain(c *Config, config *app.Config, events Events) (*aggregator.APIAggregator, error) {
 	kubernetes := config.KubeAPIs.ControlPlane.Generic
 	kubernetes.SkipOpenAPIInstallation = true
 	kubernetes.DisabledPostStartHooks.Insert(rbacrest.PostStartHookName)
 	openAPI := newLazyOpenAPI(kubernetes.OpenAPIConfig, kubernetes.OpenAPIV3Config)
 	front := &config.Aggregator.GenericConfig.Config
 	build := front.BuildHandlerChainFunc
-	front.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return build(openAPI.noticing(handler), c)
+	front.BuildHandlerChainFunc = func(handler http.Handler, chain *genericapiserver.Config) http.Handler {
+		return build(openAPI.noticing(handler), chain)
 	}
 	complete, err := config.Complete()
 	if err != nil {
@@ -113,6 +113,11 @@ func apiServerChain(config *app.Config, events Events) (*aggregator.APIAggregato
 	middle, ok := server.GenericAPIServer.NextDelegate().(*genericapiserver.GenericAPIServer)
 	if !ok {
 		return nil, errors.New("the server behind the aggregator is of an unknown kind")
+	}
+	if c.Options.Wants("metrics") {
+		if err := serveUsage(c, middle, config.KubeAPIs.ControlPlane.VersionedInformers); err != nil {
+			return nil, err
+		}
 	}
 	openAPI.install(middle.Handler.GoRestfulContainer, middle.Handler.NonGoRestfulMux)
 	return server, errors.Join(openAPI.countAtStart(server.GenericAPIServer), deferRBAC(server.GenericAPIServer, events))

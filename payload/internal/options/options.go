@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,7 @@ type Options struct {
 	EdgeID                 string
 	EdgeKey                string
 	EdgeAsync              bool
+	DisabledAddons         []string
 	Debug                  bool
 	PprofServer            bool
 	LoadBalancer           bool
@@ -37,6 +39,9 @@ type Options struct {
 	Full                   bool
 	Version                bool
 }
+
+// Addons are those that are there unless they are switched off. The others have flags of their own.
+var Addons = []string{"coredns", "metrics"}
 
 // ErrHelp says that --help was asked for and that the usage text has been printed.
 var ErrHelp = pflag.ErrHelp
@@ -75,11 +80,12 @@ func (o *Options) flags() *pflag.FlagSet {
 	f.StringSliceVar(&o.ExtraSANs, "apiserver-extra-sans", nil, "more host names and addresses that the API server's certificate is valid for")
 	f.StringVar(&o.PodCIDR, "pod-cidr", "", "the pods' network, chosen before the first start (default "+networks.DefaultPods+")")
 	f.StringVar(&o.ServiceCIDR, "service-cidr", "", "the Services' network, chosen before the first start; cluster DNS is its tenth address (default "+networks.DefaultServices+")")
-	f.BoolVar(&o.LocalStorage, "local-storage", false, "install the local-path storage provisioner (not yet: ignored)")
-	f.StringVar(&o.LocalStorageSharedPath, "local-storage-shared-path", "", "folder for volumes that several pods share")
+	f.BoolVar(&o.LocalStorage, "local-storage", false, "make volumes on the data partition, with a default StorageClass local-path")
+	f.StringVar(&o.LocalStorageSharedPath, "local-storage-shared-path", "", "folder of volumes that several nodes may write to (ReadWriteMany), such as a mount of a file server")
 	f.StringVar(&o.EdgeID, "portainer-edge-id", "", "Portainer Edge ID")
 	f.StringVar(&o.EdgeKey, "portainer-edge-key", "", "Portainer Edge key (a secret: prefer the environment variable)")
 	f.BoolVar(&o.EdgeAsync, "portainer-edge-async", false, "run the Portainer Edge agent in async mode")
+	f.StringSliceVar(&o.DisabledAddons, "disable-addons", nil, "add-ons that are not wanted: "+strings.Join(Addons, ", "))
 	f.BoolVar(&o.Debug, "debug", false, "log everything that the components say")
 	f.BoolVar(&o.PprofServer, "pprof-server", false, "serve Go profiles on 127.0.0.1:6060")
 	f.BoolVar(&o.LoadBalancer, "load-balancer", false, "give Services of type LoadBalancer the node's address")
@@ -105,30 +111,20 @@ func (o *Options) validate() error {
 			return errors.New("--apiserver-extra-sans: empty name in the list")
 		}
 	}
+	for _, name := range o.DisabledAddons {
+		if !slices.Contains(Addons, name) {
+			return fmt.Errorf("--disable-addons: %q is none of %s", name, strings.Join(Addons, ", "))
+		}
+	}
+	if shared := o.LocalStorageSharedPath; shared != "" && !filepath.IsAbs(shared) {
+		return fmt.Errorf("--local-storage-shared-path: %q is not an absolute path", shared)
+	}
 	_, err := networks.Parse(o.PodCIDR, o.ServiceCIDR)
 	return err
 }
 
-// Unsupported lists the flags that were given but do nothing yet, in the order of --help. The system itself gives
-// --local-storage at every start; nobody has asked for anything there.
-func (o *Options) Unsupported() []string {
-	var names []string
-	for _, flag := range []struct {
-		name  string
-		given bool
-	}{
-		{"--local-storage-shared-path", o.LocalStorageSharedPath != ""},
-		{"--portainer-edge-id", o.EdgeID != ""},
-		{"--portainer-edge-key", o.EdgeKey != ""},
-		{"--portainer-edge-async", o.EdgeAsync},
-		{"--load-balancer", o.LoadBalancer},
-	} {
-		if flag.given {
-			names = append(names, flag.name)
-		}
-	}
-	return names
-}
+// Wants says whether an add-on is not switched off.
+func (o *Options) Wants(addon string) bool { return !slices.Contains(o.DisabledAddons, addon) }
 
 // PreparePath makes the state folder and proves that it can be written to.
 func (o *Options) PreparePath() error {

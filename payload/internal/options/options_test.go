@@ -62,6 +62,8 @@ func TestBadInputIsNamed(t *testing.T) {
 		{args: []string{"--apiserver-extra-sans=a,,b"}, want: "--apiserver-extra-sans"},
 		{args: []string{"--pod-cidr=10.42.0.0"}, want: "--pod-cidr"},
 		{env: map[string]string{"KUBESOLO_SERVICE_CIDR": "10.42.0.0/16"}, want: "--service-cidr"},
+		{args: []string{"--disable-addons=coredns,dns"}, want: `"dns"`},
+		{args: []string{"--local-storage-shared-path=mnt"}, want: "--local-storage-shared-path"},
 		{env: map[string]string{"KUBESOLO_FULL": "yes please"}, want: "KUBESOLO_FULL"},
 	} {
 		if _, err := Parse(c.args, environment(c.env)); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -78,18 +80,15 @@ func TestTheEdgeKeyIsNeverShown(t *testing.T) {
 	if strings.Contains(o.String(), "s3cret") {
 		t.Errorf("the key is in %q", o)
 	}
-	if got := o.Unsupported(); !reflect.DeepEqual(got, []string{"--portainer-edge-key"}) {
-		t.Errorf("unsupported: %v", got)
-	}
 }
 
-func TestTheSystemsOwnCommandLineGivesNoWarning(t *testing.T) {
-	o, err := Parse([]string{"--path", "/var/lib/kubesolo", "--local-storage", "--apiserver-extra-sans", "edge,192.0.2.7"}, environment(nil))
+func TestAddonsAreSwitchedOffByName(t *testing.T) {
+	o, err := Parse([]string{"--disable-addons=metrics"}, environment(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := o.Unsupported(); got != nil {
-		t.Errorf("warned about %v", got)
+	if o.Wants("metrics") || !o.Wants("coredns") {
+		t.Errorf("switched off: %v", o.DisabledAddons)
 	}
 }
 

@@ -57,6 +57,13 @@ airgap: {import_images: true, images_dir: /mnt/data/images}
     }
 
 
+def test_addons_that_are_switched_off() -> None:
+    for text in ("disable-addons: [coredns, metrics]", 'extra-flags: "--disable-addons=coredns,metrics"'):
+        assert files(f"kubesolo: {{{text}}}")["flags"] == "--disable-addons=coredns,metrics\n"
+    assert files("kubesolo: {disable-addons: metrics}")["flags"] == "--disable-addons=metrics\n"
+    assert "flags" not in files("kubesolo: {disable-addons: []}")
+
+
 def test_everything_of_a_card() -> None:
     made = files(
         """

@@ -1,0 +1,134 @@
+package cluster
+
+import (
+	"context"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"kubesolo.io/os/payload/internal/addons"
+	"kubesolo.io/os/payload/internal/components"
+	"kubesolo.io/os/payload/internal/journal"
+	"kubesolo.io/os/payload/internal/loadbalancer"
+	"kubesolo.io/os/payload/internal/localpath"
+	"kubesolo.io/os/payload/internal/options"
+	"kubesolo.io/os/payload/internal/supervisor"
+	"kubesolo.io/os/payload/manifests"
+)
+
+// wantedAddons lists all add-ons, those that are switched off without objects.
+func wantedAddons(c *components.Config) []addons.Addon {
+	o := c.Options
+	edge := manifests.Edge{ID: o.EdgeID, Key: o.EdgeKey, Async: o.EdgeAsync}
+	return []addons.Addon{
+		dnsAddon(c),
+		given("local-storage", o.LocalStorage, manifests.LocalPath),
+		given("metrics", o.Wants("metrics"), manifests.Metrics),
+		given("portainer", true, manifests.Portainer(edge)),
+	}
+}
+
+func dnsAddon(c *components.Config) addons.Addon {
+	return given(dnsName, c.Options.Wants(dnsName), manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
+}
+
+func given(name string, on bool, text []byte) addons.Addon {
+	if !on {
+		text = nil
+	}
+	return addons.Addon{Name: name, Text: text}
+}
+
+// What of the add-ons can not be applied is tried again soon, and then less and less often: it may be an operator's
+// object that is in the way.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// bringAddons has the add-ons as they are wanted, once cluster DNS is: their objects, and what serves them.
+func bringAddons(ctx context.Context, group *supervisor.Group, c *components.Config, config *rest.Config, dns <-chan struct{}) {
+	if _, came := wait(ctx, dns); !came {
+		return
+	}
+	if (c.Options.EdgeID == "") != (c.Options.EdgeKey == "") {
+		journal.Warn("portainer", "its agent needs both, an ID and a key: it is not started")
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		journal.Warn("addons", "%v", err)
+		return
+	}
+	err = addons.Apply(ctx, client, wantedAddons(c)...)
+	serveAddons(group, c)
+	for delay := firstRetry; err != nil; delay = min(2*delay, lastRetry) {
+		if delay > 4*firstRetry { // what is only busy starting has had its time
+			journal.Warn("addons", "trying again in %v: %v", delay, err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+		err = addons.Apply(ctx, client, wantedAddons(c)...)
+	}
+	journal.Say("addons", "applied")
+}
+
+// serveAddons starts what the add-ons need inside the payload.
+func serveAddons(group *supervisor.Group, c *components.Config) {
+	if c.Options.LocalStorage {
+		group.Go("local-storage", func(ctx context.Context) error { return provideVolumes(ctx, c) })
+	}
+	if c.Options.LoadBalancer {
+		group.Go("load-balancer", func(ctx context.Context) error { return balanceLoad(ctx, c) })
+	} else {
+		go releaseServices(group.Context(), c)
+	}
+}
+
+func provideVolumes(ctx context.Context, c *components.Config) error {
+	client, err := addonClient(c)
+	if err != nil {
+		return err
+	}
+	return localpath.Run(ctx, client, volumes(c.Options), c.Options.LocalStorageSharedPath)
+}
+
+// volumes is the folder of the node's own volumes.
+func volumes(o *options.Options) string { return filepath.Join(o.Path, "local-path") }
+
+func balanceLoad(ctx context.Context, c *components.Config) error {
+	client, err := addonClient(c)
+	if err != nil {
+		return err
+	}
+	address, _ := netip.AddrFromSlice(c.NodeIP)
+	controller := &loadbalancer.Controller{Client: client, Address: address.Unmap()}
+	return controller.Run(ctx)
+}
+
+// releaseServices takes back what the load balancer has given before it was switched off.
+func releaseServices(ctx context.Context, c *components.Config) {
+	client, err := addonClient(c)
+	if err == nil {
+		err = loadbalancer.Release(ctx, client)
+	}
+	if err != nil && ctx.Err() == nil {
+		journal.Warn("load-balancer", "%v", err)
+	}
+}
+
+func addonClient(c *components.Config) (kubernetes.Interface, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", c.PKI.Kubeconfig("kube-controller-manager"))
+	if err != nil {
+		return nil, err
+	}
+	config.ContentType = protobuf
+	return kubernetes.NewForConfig(config)
+}
