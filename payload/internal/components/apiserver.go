@@ -96,6 +96,7 @@ func apiServerChain(c *Config, config *app.Config, events Events) (*aggregator.A
 	kubernetes := config.KubeAPIs.ControlPlane.Generic
 	kubernetes.SkipOpenAPIInstallation = true
 	kubernetes.DisabledPostStartHooks.Insert(rbacrest.PostStartHookName)
+	defer definitionsOnce(kubernetes.OpenAPIV3Config)()
 	openAPI := newLazyOpenAPI(kubernetes.OpenAPIConfig, kubernetes.OpenAPIV3Config)
 	front := &config.Aggregator.GenericConfig.Config
 	build := front.BuildHandlerChainFunc

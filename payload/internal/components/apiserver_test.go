@@ -97,12 +97,17 @@ func post(t *testing.T, client *http.Client, c *Config, path, object string) (in
 
 func ask(t *testing.T, client *http.Client, c *Config, method, path, body string) (int, string) {
 	t.Helper()
+	return exchange(t, client, c, method, path, "application/json", body)
+}
+
+func exchange(t *testing.T, client *http.Client, c *Config, method, path, kind, body string) (int, string) {
+	t.Helper()
 	address := fmt.Sprintf("https://127.0.0.1:%d%s", c.APIPort, path)
 	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Content-Type", kind)
 	answer, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -197,11 +202,14 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 		return status == http.StatusOK
 	})
 	mutate(t, admin, c)
+	bringAddons(t, admin, c)
 	for path, want := range map[string]string{
 		"/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin": `"rules"`,
 		"/api/v1/nodes": `"NodeList"`, "/apis": `"apps/v1"`, "/openapi/v2": `/apis/apps/v1/namespaces/{namespace}/deployments`,
 		"/openapi/v3": `"apis/apps/v1"`, "/openapi/v3/apis/apps/v1": `io.k8s.api.apps.v1.Deployment`,
 		"/openapi/v3/apis/apiextensions.k8s.io/v1": `CustomResourceDefinition`,
+		"/openapi/v3/apis/metrics.k8s.io/v1beta1":  `PodMetrics`, "/apis/metrics.k8s.io/v1beta1": `"NodeMetrics"`,
+		"/apis/metrics.k8s.io/v1beta1/namespaces/default/pods": `"PodMetricsList"`,
 	} {
 		if got, text := get(t, admin, c, path); got != http.StatusOK || !strings.Contains(text, want) {
 			t.Errorf("%s: status %d, and %s is not in %.200s", path, got, want, text)

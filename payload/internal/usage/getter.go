@@ -22,6 +22,9 @@ type getter struct {
 // GetPodMetrics returns the figures of those pods that have some. A container that has just started has none, and then
 // neither has its pod: a part of them would look like little use.
 func (g getter) GetPodMetrics(pods ...*metav1.PartialObjectMetadata) ([]metrics.PodMetrics, error) {
+	if len(pods) == 0 {
+		return nil, nil
+	}
 	found, err := g.summary()
 	if err != nil {
 		return nil, err

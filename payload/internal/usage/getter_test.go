@@ -78,7 +78,7 @@ func TestASilentKubeletIsAnError(t *testing.T) {
 	if _, err := silent.GetPodMetrics(pod("a", "1")); err == nil {
 		t.Error("pods without kubelet")
 	}
-	if _, err := silent.GetNodeMetrics(); err == nil {
+	if _, err := silent.GetNodeMetrics(&corev1.Node{}); err == nil {
 		t.Error("nodes without kubelet")
 	}
 }
