@@ -34,6 +34,7 @@ from tasks import (
     sources,
     ssh,
     testimages,
+    testtools,
     update,
     userland,
 )  # fmt: skip
@@ -103,6 +104,11 @@ def task_checksums() -> Iterator[dict[str, object]]:
 def task_test_images() -> Iterator[dict[str, object]]:
     """What the tests run on a node."""
     return testimages.tasks(TARGET)
+
+
+def task_test_tools() -> Iterator[dict[str, object]]:
+    """What the tests run on the host."""
+    return testtools.tasks()
 
 
 def task_conformance() -> Iterator[dict[str, object]]:

@@ -19,8 +19,9 @@ from tasks.sources import listing
 SOURCE = TOP / "tests" / "images"
 REPOSITORY = "kubesolo.io/test"
 APPLETS = (
-    "cat", "echo", "env", "hostname", "id", "ip", "ls", "mkdir", "nc", "nslookup", "ping", "rm", "sh",
-    "sleep", "sync", "touch", "wget",
+    "cat", "cp", "dd", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "nc", "nslookup",
+    "ping", "rm", "sed", "seq", "sh", "sha256sum", "sleep", "stat", "sync", "tail", "tar", "touch", "true",
+    "wc", "wget",
 )  # fmt: skip
 # Where Debian's packages keep them; the loader's path in programs begins with the old folder.
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}

@@ -105,8 +105,7 @@ UNDATED = {
     "parts-payload",
     "parts-payload-stub",
     "checksums",
-    *("disk-zst", "disk-qcow2", "live-parts"),
-    "conformance-suite",
+    *("disk-zst", "disk-qcow2", "live-parts", "conformance-suite", "test-tools"),
 }  # nothing of theirs has a date
 OF_FLAVOUR = {
     *("kernel", "kernel-audit", "modules", "rootfs", "rootfs-drivers", "initramfs-drivers"),
@@ -307,6 +306,7 @@ FOLDERS = {
     "tests/images/nginx/nginx.conf": {"test-images", "conformance-images"},
     "tests/conformance/go.mod": {"conformance-images", "conformance-suite"},
     "tests/conformance/images": {"conformance-images"},
+    "tests/helm/go.mod": {"test-tools"},
     "README.md": set(),
     "docs/design.md": set(),
     "tests/unit/test_dependence.py": set(),
