@@ -1,7 +1,7 @@
-"""Payload and kernel of other providers, packed in the shape of their releases, boot to the last stage."""
+"""A product of others' parts boots: CorePure64's kernel and BusyBox, and KubeSolo's release as payload.
 
 Neither can be had here. The archives are laid out as theirs and hold this project's kernel and BusyBox, and a
-payload of a few lines; what is tested is every step from versions.toml to the running node.
+payload of a few lines; that every path from versions.toml to the running node is gone is what is tested.
 """
 
 from __future__ import annotations
