@@ -20,7 +20,19 @@ PARTS = (
 )
 ELSEWHERE = (
     *("airgap_bundle", "bench", "conformance", "dev_vm", "docs", "doctor", "extract_kernel_config"),
-    *("inject_ssh", "keygen", "kubeconfig", "lock", "sign", "test", "test_all", "usb", "validate"),
+    *(
+        "inject_ssh",
+        "keygen",
+        "kubeconfig",
+        "live_seed",
+        "live_vm",
+        "lock",
+        "sign",
+        "test",
+        "test_all",
+        "usb",
+    ),
+    "validate",
 )
 HEAD = """\
 import os, sys, time
