@@ -19,7 +19,7 @@ from tests.vm.shell import PORT, Key
 
 EPOCH = 1795219200
 HOST = "seeded"
-# Of an emulated machine on an idle host.
+# Of an emulated machine on an idle host, twice.
 LOGIN_SECONDS = 90
 DISK_BYTES = 12 << 30
 MEMORY = 2048
@@ -72,12 +72,7 @@ class LiveNode:
     key: Key
     hostname: str = HOST
 
-    def wait_login(self, start: int = 0) -> float:
-        """Wait until the serial console offers a login; seconds since power-on."""
-        prompt = f"{self.hostname} login:"
-        return self.machine.serial.wait(prompt, stretched(LOGIN_SECONDS), start) - self.machine.started
-
-    def wait_ssh(self) -> None:
+    def wait_session(self) -> None:
         """Wait until the key opens a session."""
         deadline = time.monotonic() + stretched(LOGIN_SECONDS)
         while (said := self.try_session()) is not None:
@@ -117,8 +112,6 @@ class LiveNode:
 
     def reboot(self) -> None:
         """Start the machine again, in order, and wait until it can be used."""
-        place = self.machine.serial.position()
         self.ask("systemctl reboot")
         self.machine.wait_reset(stretched(120))
-        self.wait_login(place)
-        self.wait_ssh()
+        self.wait_session()

@@ -26,8 +26,7 @@ def node(start_shared: Start, live_iso: Path, tmp_path_factory: pytest.TempPathF
     seed, disk = live.write_seed(folder, key), live.blank_disk(folder / "disk.img")
     machine = start_shared(live.hardware(live_iso, seed, disk), MACHINE_SECONDS)
     node = LiveNode(machine, key)
-    node.wait_login()
-    node.wait_ssh()
+    node.wait_session()
     return node
 
 

@@ -69,8 +69,7 @@ def test_one_machine_offline(start: Start, live_iso: Path, nginx_archive: Path, 
     seed, disk = live.write_seed(tmp_path, key), live.blank_disk(tmp_path / "disk.img")
     described = replace(live.hardware(live_iso, seed, disk), forwards={22: 0, web.NODE_PORT: 0})
     node = LiveNode(start(described, MACHINE_SECONDS), key)
-    node.wait_login()
-    node.wait_ssh()
+    node.wait_session()
     said = node.run(f"{CLUSTER} init 2>&1", INIT_SECONDS)
     assert "Your Kubernetes control-plane has initialized successfully" in said
     wait_ready(node)
@@ -100,8 +99,7 @@ def test_two_machines(start: Start, live_iso: Path, nginx_archive: Path, tmp_pat
         described = livevm.hardware(setup, tmp_path, number, seed, 0, wired=True)
         nodes.append(LiveNode(start(described, MACHINE_SECONDS), key, told.hostname))
     for node in nodes:
-        node.wait_login()
-        node.wait_ssh()
+        node.wait_session()
     first, second = nodes
     first.wait("cloud-init status --wait", INIT_SECONDS * 2)
     wait_ready(first, 2)

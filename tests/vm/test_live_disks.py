@@ -61,8 +61,7 @@ def test_uefi_without_a_disk(start: Start, live_iso: Path, tmp_path: Path, mediu
     if medium == "usb":
         described = replace(described, cdrom=None, usb=live_iso)
     node = LiveNode(start(described, SECONDS), key)
-    node.wait_login()
-    node.wait_ssh()
+    node.wait_session()
     assert "RAM ONLY" in node.machine.serial.text()
     assert node.run("findmnt -no FSTYPE /run/live/disk").strip() == "tmpfs"
     assert node.run("findmnt -no FSTYPE /var/lib/containerd").strip() == "tmpfs"
@@ -75,6 +74,5 @@ def test_a_bios_starts_it_from_a_stick(start: Start, live_iso: Path, tmp_path: P
     seed, disk = live.write_seed(tmp_path, key), live.blank_disk(tmp_path / "disk.img")
     described = replace(live.hardware(live_iso, seed, disk), cdrom=None, usb=live_iso)
     node = LiveNode(start(described, SECONDS), key)
-    node.wait_login()
-    node.wait_ssh()
+    node.wait_session()
     assert "what is written is kept on /dev/vda" in node.machine.serial.text()

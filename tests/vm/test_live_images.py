@@ -44,8 +44,7 @@ def test_a_root_boots_by_itself(
     described = live.hardware(disk, live.write_seed(tmp_path, key), disk)
     described = replace(described, cdrom=None, data_format="qcow2", firmware=firmware)
     node = LiveNode(start(described, SECONDS), key)
-    node.wait_login()
-    node.wait_ssh()
+    node.wait_session()
     assert node.run("findmnt -no FSTYPE,LABEL /").split() == ["ext4", "K8SROOT"]
     for program in programs:
         node.run(program)
