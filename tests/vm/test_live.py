@@ -47,7 +47,7 @@ def test_the_seed_was_applied(node: LiveNode) -> None:
 
 def test_there_is_no_password(node: LiveNode) -> None:
     for line in node.run("cat /etc/shadow").splitlines():
-        assert line.split(":")[1] in ("*", "!", "!*", "!!"), line
+        assert line.split(":")[1].startswith(("*", "!")), line
     settings = node.run("sshd -T")
     assert "permitrootlogin without-password" in settings
 
