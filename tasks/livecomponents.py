@@ -37,6 +37,7 @@ BIN, CNI_BIN, IMAGE_BIN = "usr/bin", "opt/cni/bin", "usr/local/bin"
 PACKAGES = "live-kubernetes"
 # What of Debian's packages is left out: dpkg, which would know, does not install them.
 UNWANTED = ("usr/share/doc/", "usr/share/man/")
+FOR_COMPILERS = (".a", ".h", ".pc")
 # On the node, and in images.
 NODE = ("kubelet", "kubeadm", "kubectl", "containerd", "crictl", "cni", "crun")
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd")
@@ -109,7 +110,8 @@ def build_crun(b: Build) -> None:
     for package, deb in fetch.fetch_set(PACKAGES, b.progress, b.note):
         if package.name not in present:
             add_deb(tree, deb)
-    chosen = tree.only(lambda path: path != "lib" and not path.startswith(UNWANTED))
+    tree.remove("lib")
+    chosen = tree.only(lambda path: not path.startswith(UNWANTED) and not path.endswith(FOR_COMPILERS))
     chosen.write_tar(b.out, b.epoch)
 
 
