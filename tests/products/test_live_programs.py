@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -33,8 +34,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             place.write_bytes(entry.read())
             place.chmod(entry.mode)
     yield folder
-    for path in (folder / liveimages.PLACE).iterdir():
-        path.unlink()
+    shutil.rmtree(folder / liveimages.PLACE)
 
 
 def said(root: Path, program: str, *words: str) -> str:
