@@ -14,18 +14,8 @@ LIB = TOP / "tasks" / "lib"
 # From the bottom; a domain may import itself and what stands before it.
 BASE = ("errors", "paths", "text", "landlock", "process", "rules", "config", "arch", "target", "provider")
 DOMAINS = (
-    "net",
-    "debian",
-    "code",
-    "engine",
-    "formats",
-    "boot",
-    "kernel",
-    "go",
-    "release",
-    "vm",
-    "bench",
-    "conformance",
+    *("net", "debian", "code", "engine", "formats", "boot", "kernel", "go", "release", "airgap", "vm"),
+    *("bench", "conformance"),
 )
 # Downwards by content, upwards by name: what they measure is the builder itself.
 EXCEPTIONS = {
