@@ -2,10 +2,12 @@ package components
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	srvconfig "github.com/containerd/containerd/v2/cmd/containerd/server/config"
@@ -51,7 +53,8 @@ func TestContainerdReadsItsConfiguration(t *testing.T) {
 	if err := os.WriteFile(from, []byte(`{"a.example": {"username": "node", "password": "\"word\""}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	known, err := registries.Write(from, t.TempDir())
+	folder := t.TempDir()
+	known, err := registries.Write(from, folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +71,27 @@ func TestContainerdReadsItsConfiguration(t *testing.T) {
 	for _, one := range []struct {
 		kind plugin.Type
 		id   string
-	}{{plugins.ServicePlugin, "diff-service"}, {plugins.TransferPlugin, "local"}, {plugins.CRIServicePlugin, "images"}} {
+		has  []string
+	}{
+		{plugins.ServicePlugin, "diff-service", nil},
+		{plugins.TransferPlugin, "local", nil},
+		{plugins.CRIServicePlugin, "images", []string{
+			`"configPath":"` + folder + `"`, `"a.example":{`, `"username":"node","password":"\"word\""`, `"sandbox":"pause"`,
+		}},
+	} {
 		found, is := registration(one.kind, one.id)
 		if !is {
 			t.Errorf("containerd has no %s.%s", one.kind, one.id)
 			continue
 		}
-		if _, err := config.Decode(t.Context(), string(one.kind)+"."+one.id, found.Config); err != nil {
+		decoded, err := config.Decode(t.Context(), string(one.kind)+"."+one.id, found.Config)
+		if err != nil {
 			t.Errorf("%s: %v", one.id, err)
+		}
+		for _, want := range one.has { // the types are containerd's own; their JSON is not
+			if text, err := json.Marshal(decoded); err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("%s lacks %s: %s, %v", one.id, want, text, err)
+			}
 		}
 	}
 	if _, found := registration(plugins.DiffPlugin, plainDiffer); !found {

@@ -2,6 +2,10 @@ package registries
 
 import (
 	"context"
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +13,8 @@ import (
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/containerd/v2/core/remotes/docker/config"
+	digest "github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const certificate = `-----BEGIN CERTIFICATE-----
@@ -99,5 +105,54 @@ func TestWithoutRegistriesNothingIsThere(t *testing.T) {
 	settings, err := Write(filepath.Join(folder, "none"), filepath.Join(folder, "old"))
 	if settings != (Settings{}) || err != nil {
 		t.Error(settings, err)
+	}
+}
+
+// TestAMirrorIsAskedWithItsLoginAndAuthority has containerd's own resolver find an image at a mirror with TLS and a login.
+func TestAMirrorIsAskedWithItsLoginAndAuthority(t *testing.T) {
+	sum := digest.FromString("manifest")
+	mirror := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, word, _ := r.BasicAuth(); user != "node" || word != "word" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="plant"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path != "/v2/plant/small/manifests/1" || r.URL.Query().Get("ns") != "docker.io" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", ocispec.MediaTypeImageManifest)
+		w.Header().Set("Docker-Content-Digest", sum.String())
+		w.Header().Set("Content-Length", "8")
+	}))
+	defer mirror.Close()
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: mirror.Certificate().Raw})
+	host := hostOf(mirror.URL)
+	for ca, works := range map[string]bool{string(authority): true, "": false} {
+		text, _ := json.Marshal(map[string]registry{
+			"docker.io": {Mirrors: []string{mirror.URL}, OnlyMirrors: true},
+			host:        {Username: "node", Password: "word", CA: ca},
+		})
+		folder, from := filepath.Join(t.TempDir(), "registries"), filepath.Join(t.TempDir(), "from")
+		if err := os.WriteFile(from, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Write(from, folder); err != nil {
+			t.Fatal(err)
+		}
+		// As CRI does; the login is what its registry.configs says of the host.
+		resolver := docker.NewResolver(docker.ResolverOptions{Hosts: config.ConfigureHosts(t.Context(), config.HostOptions{
+			HostDir: config.HostDirFromRoot(folder),
+			Credentials: func(asked string) (string, string, error) {
+				if asked != host {
+					return "", "", nil
+				}
+				return "node", "word", nil
+			},
+		})})
+		_, found, err := resolver.Resolve(t.Context(), "docker.io/plant/small:1")
+		if works && (err != nil || found.Digest != sum) || !works && err == nil {
+			t.Errorf("with the authority %v: %v, %v", works, found, err)
+		}
 	}
 }
