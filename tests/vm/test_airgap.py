@@ -132,12 +132,15 @@ def test_the_system_s_images_are_links_to_the_read_only_root(machine: Machine, k
     found = key.on(
         machine,
         "cd /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots; "
-        "for s in */fs; do [ ! -L $s ] || readlink -f $s/coredns $s/pause; done | grep -v /fs/",
+        "for s in */fs; do [ ! -L $s ] || { readlink $s; ls $s/; }; done",
     )
-    names = sorted(
-        path.rpartition("/")[2] for path in found.stdout.split() if "/usr/lib/kubesolo-os/" in path
+    words = found.stdout.split()
+    assert {"coredns", "pause"} <= set(words), found.stdout
+    places = [word for word in words if word.startswith("/")]
+    assert len(places) == 2
+    assert all(
+        place.startswith("/run/kubesolo-root/containers/usr/lib/kubesolo-os/images/") for place in places
     )
-    assert {"coredns", "pause"} <= set(names), found.stdout
 
 
 def test_the_next_boot_imports_nothing(machine: Machine, cluster: Cluster) -> None:
