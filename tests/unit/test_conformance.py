@@ -287,6 +287,14 @@ def test_the_suite_is_the_payloads_version() -> None:
     assert dict(conformance.VERSION)[f"{payload.VERSION_PACKAGE}.gitVersion"] == f"v{payload.KUBERNETES}"
 
 
+def test_images_have_the_names_that_the_suite_asks_for() -> None:
+    """Those below the tests' own registry in what `e2e.test --list-images` prints; not all are needed."""
+    wanted = (RECORDED / "list-images.txt").read_text().split()
+    made = {f"{conformance.REPOSITORY}/{name}:{tag}" for name, tag in conformance.names()}
+    assert made <= set(wanted)
+    assert len(made) == len(conformance.names())
+
+
 def test_another_version_is_refused(tmp_path: Path) -> None:
     go_mod = tmp_path / "go.mod"
     go_mod.write_text("module x\n\nrequire k8s.io/kubernetes v1.35.0\n")
