@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks.lib.bench import boots, loads, parts, report, workloads
+from tasks.lib.bench import boots, node, parts, report, workloads
 from tasks.lib.engine.command import Command, option
 from tasks.lib.engine.main import build
 from tasks.lib.errors import BuildError
@@ -33,8 +33,8 @@ committed. Run nothing else meanwhile.
         option("setups", "", "which boots, for example bios-1024,disk-uefi-1024 [default: all]"),
         option("only", "", "which workloads, for example start,api [default: those without a result]"),
         option("again", False, "measure workloads that have a result, too"),
-        option("cycles", loads.CYCLES, "how many pods come and go in workload cycles"),
-        option("idle", int(loads.IDLE_SECONDS), "how many seconds workload disk watches an idle node"),
+        option("cycles", node.CYCLES, "how many pods come and go in workload cycles"),
+        option("idle", int(node.IDLE_SECONDS), "how many seconds workload disk watches an idle node"),
         option("iso", "", "measure another ISO; nothing is built"),
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tasks.lib.bench import figures, loads, parts, report, workloads
+from tasks.lib.bench.node import Node
 from tasks.lib.errors import BuildError
 from tasks.lib.vm.kube import path_of
 
@@ -80,12 +81,12 @@ class FakeCluster:
             raise BuildError(f"{what}: not within {timeout:.0f} s; {path}")
 
 
-def node(cluster: FakeCluster, cycles: int = 10, idle: float = 1) -> loads.Node:
+def node(cluster: FakeCluster, cycles: int = 10, idle: float = 1) -> Node:
     used = iter(range(100, 10_000))
     memory = SimpleNamespace(memory=lambda timeout: SimpleNamespace(without_images=next(used) * 1024))
     machine: Any = SimpleNamespace(host=memory)
     wanted: Any = cluster
-    return loads.Node(machine, wanted, "pause:1", cycles, idle)
+    return Node(machine, wanted, "pause:1", cycles, idle)
 
 
 def test_pods_are_added_until_the_scheduler_has_no_room() -> None:

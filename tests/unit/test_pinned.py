@@ -77,6 +77,7 @@ def test_another_file_is_refused_and_not_kept(tmp_path: Path, mirror: Mirror) ->
 def test_what_is_not_there_is_named(tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     for url, words in (
         ((tmp_path / "gone").as_uri(), "gone is not there"),
+        (tmp_path.as_uri(), "can not be read: Is a directory"),
         (f"{mirror.address}/gone", "the server answered 404"),
         ("http://127.0.0.1:9/it", "does not answer: ConnectionError"),
     ):

@@ -11,6 +11,7 @@ from typing import Any
 
 from tasks.lib.bench import loads, report
 from tasks.lib.bench.host import describe_host
+from tasks.lib.bench.node import CYCLES, IDLE_SECONDS, Node, Say, started
 from tasks.lib.errors import BuildError
 from tasks.lib.vm.accel import Acceleration
 
@@ -27,7 +28,7 @@ class Row:
     nothing else can be measured.
     """
 
-    measure: Callable[[loads.Node], Result]
+    measure: Callable[[Node], Result]
     memory: int
     describe: Callable[[Result], Sequence[tuple[str, str, str]]]
     limit: str = ""
@@ -38,8 +39,8 @@ class Row:
 class Settings:
     """How long is measured: pods that come and go in `cycles`, seconds of idleness in `disk`."""
 
-    cycles: int = loads.CYCLES
-    idle: float = loads.IDLE_SECONDS
+    cycles: int = CYCLES
+    idle: float = IDLE_SECONDS
 
 
 def describe_pods(result: Result) -> list[tuple[str, str, str]]:
@@ -146,7 +147,7 @@ def stored() -> dict[str, Any]:
 
 
 def measure(
-    names: Sequence[str], iso: Path, accelerator: Acceleration, image: str, settings: Settings, say: loads.Say
+    names: Sequence[str], iso: Path, accelerator: Acceleration, image: str, settings: Settings, say: Say
 ) -> Iterator[tuple[str, Result]]:
     """Rows and their results, one by one, on a machine for each group of them."""
     for group in on_one_node(names):
@@ -154,7 +155,7 @@ def measure(
         say(f"a node with {memory} MiB: {', '.join(group)}")
         with (
             tempfile.TemporaryDirectory(prefix="kubesolo-bench-") as folder,
-            loads.started(iso, accelerator, memory, Path(folder), image) as node,
+            started(iso, accelerator, memory, Path(folder), image) as node,
         ):
             node.say, node.cycles, node.idle = say, settings.cycles, settings.idle
             for name in group:

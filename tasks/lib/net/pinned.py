@@ -47,10 +47,14 @@ def bring(name: str, url: str, sha256: str, target: Path) -> None:
 def copy(name: str, source: Path, sha256: str, target: Path) -> None:
     """From a file of this machine."""
     try:
-        with source.open("rb") as stream, target.open("wb") as out:
-            shutil.copyfileobj(stream, out, cache.CHUNK)
-    except FileNotFoundError as error:
-        raise BuildError(f"downloads.{name}: {source} is not there", CORRECT) from error
+        stream = source.open("rb")
+    except OSError as error:
+        what = (
+            "is not there" if isinstance(error, FileNotFoundError) else f"can not be read: {error.strerror}"
+        )
+        raise BuildError(f"downloads.{name}: {source} {what}", CORRECT) from error
+    with stream, target.open("wb") as out:
+        shutil.copyfileobj(stream, out, cache.CHUNK)
     found = cache.file_digest(target)
     if found != sha256:
         target.unlink()
