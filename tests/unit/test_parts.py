@@ -100,3 +100,15 @@ def test_what_is_no_go_program_is_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no program")
     with pytest.raises(BuildError, match="text"):
         module_parts([tmp_path / "text"], tmp_path)
+
+
+def test_a_program_of_another_module_names_that_module() -> None:
+    """As kubeadm does, which is compiled where it is not a dependency of anything."""
+    row = "mod\tk8s.io/kubernetes\tv1.36.3\th1:qDQdoMiluAE2Eab6Fa52YV+WjiGz9mZFFoagEA6cI+o="
+    text = f"kubeadm: go1.26.8\n\tpath\tk8s.io/kubernetes/cmd/kubeadm\n\t{row}\n"
+    assert [(module.path, module.version) for module in linked(text)] == [
+        ("stdlib", "v1.26.8"),
+        ("k8s.io/kubernetes", "v1.36.3"),
+    ]
+    own = "payload: go1.26.8\n\tmod\tkubesolo.io/os/payload\t(devel)\t\n"
+    assert [module.path for module in linked(own)] == ["stdlib"]

@@ -39,7 +39,7 @@ class Linked:
 def module_parts(
     programs: Iterable[Path], scratch: Path, patches: Sequence[Patch] = (), suffix: str = ""
 ) -> list[Part]:
-    """The modules that the programs were linked from, each once; the program's own module is left out.
+    """The modules that the programs were linked from, each once; a program's own only when it has a version.
 
     patches: all that there are; suffix: of the version of what one of them changes. Raises BuildError when a
     file is no Go program.
@@ -73,9 +73,11 @@ def linked(text: str) -> list[Linked]:
     patched = f"/{PLACE}/" in text
     result = [Linked(STANDARD, f"v{toolchain[1]}", patched=patched)] if toolchain else []
     for kind, *fields in rows:
-        if kind not in ("dep", "=>"):
+        if kind not in ("mod", "dep", "=>"):
             continue
-        path, version, hash1 = (*fields, "")[:3]
+        path, version, hash1 = (*fields, "", "")[:3]
+        if kind == "mod" and not hash1:  # this repository's
+            continue
         before = result.pop() if kind == "=>" else None
         if before and f"/{PLACE}/" in path:
             version = path.rpartition("@")[2]
