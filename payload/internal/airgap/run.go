@@ -223,7 +223,7 @@ func (i *Importer) dropLeases(ctx context.Context) error {
 
 // leaseName is the lease of an archive's import.
 func leaseName(path string) string {
-	sum := sha256.Sum256([]byte(path))
+	sum := sha256.Sum256([]byte(filepath.Base(path)))
 	return leasePrefix + hex.EncodeToString(sum[:8])
 }
 

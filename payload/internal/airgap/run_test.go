@@ -319,8 +319,8 @@ func TestWhatIsDamagedIsSkippedAndSaid(t *testing.T) {
 	if held, _ := node.Client.LeasesService().List(ctx); len(held) > 0 {
 		t.Errorf("leases are left: %v", held)
 	}
-	for path := range readRecords(filepath.Join(node.Root, recordsFile)).of {
-		if err := os.Remove(path); err != nil {
+	for name := range readRecords(filepath.Join(node.Root, recordsFile)).of {
+		if err := os.Remove(filepath.Join(node.images, name)); err != nil {
 			t.Fatal(err)
 		}
 	}

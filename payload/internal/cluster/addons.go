@@ -34,7 +34,8 @@ func wantedAddons(c *components.Config) []addons.Addon {
 }
 
 func dnsAddon(c *components.Config) addons.Addon {
-	return given(dnsName, c.Options.Wants(dnsName), manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c)))
+	dns := manifests.CoreDNS(c.Networks.DNS().String(), components.APIForPods(c))
+	return given("coredns", c.Options.Wants("coredns"), dns)
 }
 
 func given(name string, on bool, text []byte) addons.Addon {
@@ -51,17 +52,21 @@ const (
 	lastRetry  = time.Minute
 )
 
-// bringAddons has the add-ons as they are wanted, once cluster DNS is: their objects, and what serves them.
-func bringAddons(ctx context.Context, group *supervisor.Group, c *components.Config, config *rest.Config, dns <-chan struct{}) {
-	if _, came := wait(ctx, dns); !came {
-		return
-	}
+// bringAddons has the add-ons as they are wanted: their objects, and what serves them. Cluster DNS comes at once, so that
+// the controllers find it when they start; the others when the API server is ready.
+func bringAddons(
+	ctx context.Context, group *supervisor.Group, c *components.Config, config *rest.Config, ready <-chan struct{},
+) {
 	if (c.Options.EdgeID == "") != (c.Options.EdgeKey == "") {
 		journal.Warn("portainer", "its agent needs both, an ID and a key: it is not started")
 	}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		journal.Warn("addons", "%v", err)
+		return
+	}
+	bringDNSFirst(ctx, client, c, ready)
+	if _, came := wait(ctx, ready); !came {
 		return
 	}
 	err = addons.Apply(ctx, client, wantedAddons(c)...)
@@ -78,6 +83,18 @@ func bringAddons(ctx context.Context, group *supervisor.Group, c *components.Con
 		err = addons.Apply(ctx, client, wantedAddons(c)...)
 	}
 	journal.Say("addons", "applied")
+}
+
+func bringDNSFirst(ctx context.Context, client dynamic.Interface, c *components.Config, ready <-chan struct{}) {
+	for addons.Apply(ctx, client, dnsAddon(c)) != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ready:
+			return
+		case <-time.After(firstRetry):
+		}
+	}
 }
 
 // serveAddons starts what the add-ons need inside the payload.

@@ -28,8 +28,6 @@ const (
 	pause = 250 * time.Millisecond
 	// readyPatience is after how long everything else starts although the node is not Ready.
 	readyPatience = time.Minute
-	// othersPatience is after how long the controllers start although cluster DNS does not answer.
-	othersPatience = 20 * time.Second
 	// dnsPatience is after how long an operator's images are imported although cluster DNS does not answer.
 	dnsPatience = time.Minute
 )
@@ -43,7 +41,6 @@ func follow(
 	if err != nil {
 		return err
 	}
-	config.QPS = -1 // the default holds requests back, five a second
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
@@ -64,9 +61,13 @@ func follow(
 		case <-ctx.Done():
 		case <-time.After(readyPatience):
 		}
+		close(settled)
 		journal.Started()
 		settleHeap(c.Options)
 		go keepHealth(ctx, c, client)
+		up := make(chan struct{})
+		go bringAddons(ctx, group, c, config, up)
+		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
 		group.Go("kube-proxy", func(ctx context.Context) error { return components.Proxy(ctx, c) })
 		group.Go("networkpolicy", func(ctx context.Context) error { return enforcePolicies(ctx, c) })
 		go func() {
@@ -74,31 +75,20 @@ func follow(
 				c.Milestones.Reach(milestones.KubeProxySynced)
 			}
 		}()
-		dns := bringDNS(ctx, c, config, client)
-		// The controllers and the default roles keep a processor busy for seconds: cluster DNS goes before, if it can.
-		waitAtMost(ctx, othersPatience, dns.serves, dns.helpless)
-		close(settled)
-		// They give up when the API server is not healthy ten seconds after they start.
-		if until(ctx, answers(client, "/healthz")) != nil {
-			return nil
-		}
-		group.Go("kube-scheduler", func(ctx context.Context) error { return components.Scheduler(ctx, c) })
-		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
-		// Asking whether the API server is ready is work for it: not before it can be.
-		if _, came := wait(ctx, roles); came && until(ctx, answers(client, "/readyz")) == nil {
+		// Asking whether the API server is ready is work for it: not before it can be. The controllers give up
+		// when it is not healthy ten seconds after they start.
+		if _, came := wait(ctx, roles); came && until(ctx, apiReady(client)) == nil {
 			c.Milestones.Reach(milestones.Readyz)
 		}
+		close(up)
+		group.Go("kube-controller-manager", func(ctx context.Context) error { return components.Controllers(ctx, c) })
 		if err := labelNode(ctx, client, c.NodeName); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "label of the node: %v", err)
 		}
 		if err := reportConfiguration(ctx, client, c.NodeName, c.RunDir); err != nil && ctx.Err() == nil {
 			journal.Warn("kubesolo", "what is wrong with the configuration cannot be reported: %v", err)
 		}
-		go bringAddons(ctx, group, c, config, dns.applied)
-		go dropOrphan(ctx, client)
-		waitAtMost(ctx, dnsPatience, dns.serves, nil)
-		importArchives(ctx, c, runtime)
-		waitAtMost(ctx, dnsPatience, dns.serves, nil)
+		bringDNS(ctx, c, client, func() { importArchives(ctx, c, runtime) })
 		tightenHeap(ctx, c.Options)
 		<-ctx.Done()
 		return nil
@@ -115,14 +105,28 @@ func keepHealth(ctx context.Context, c *components.Config, client kubernetes.Int
 	health.Keep(ctx, filepath.Join(c.RunDir, "payload.health"), checks...)
 }
 
-// waitAtMost returns when one of the events has come, when both have taken too long, or at the end of ctx.
-func waitAtMost(ctx context.Context, patience time.Duration, one, other <-chan struct{}) {
-	select {
-	case <-one:
-	case <-other:
-	case <-time.After(patience):
-	case <-ctx.Done():
+// bringDNS returns when cluster DNS serves and then has been called. That may take long, with an operator's archives:
+// cluster DNS does not wait for it, and it does not wait for cluster DNS for ever, nor when that is switched off.
+func bringDNS(ctx context.Context, c *components.Config, client kubernetes.Interface, then func()) {
+	if !c.Options.Wants("coredns") {
+		then()
+		return
 	}
+	serves := make(chan struct{})
+	go func() {
+		if until(ctx, dnsServes(client, dnsPort)) == nil {
+			c.Milestones.Reach(milestones.CoreDNSRunning)
+			close(serves)
+		}
+	}()
+	select {
+	case <-serves:
+	case <-time.After(dnsPatience):
+	case <-ctx.Done():
+		return
+	}
+	then()
+	wait(ctx, serves)
 }
 
 func importArchives(ctx context.Context, c *components.Config, runtime *containerd.Client) {
@@ -167,11 +171,10 @@ func nodeReady(client kubernetes.Interface, name string) func(context.Context) (
 	}
 }
 
-// answers asks the API server for its health: /healthz or /readyz.
-func answers(client kubernetes.Interface, path string) func(context.Context) (bool, error) {
+func apiReady(client kubernetes.Interface) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
 		status := 0
-		err := client.CoreV1().RESTClient().Get().AbsPath(path).Do(ctx).StatusCode(&status).Error()
+		err := client.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).StatusCode(&status).Error()
 		return status == http.StatusOK, err
 	}
 }

@@ -120,15 +120,6 @@ func exchange(t *testing.T, client *http.Client, c *Config, method, path, kind, 
 	return answer.StatusCode, string(text)
 }
 
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the API server is not %s in time", what)
-		}
-	}
-}
-
 const (
 	policy = `{"kind": "MutatingAdmissionPolicy", "apiVersion": "admissionregistration.k8s.io/v1",
 "metadata": {"name": "mark"}, "spec": {"failurePolicy": "Fail", "reinvocationPolicy": "Never",
@@ -189,18 +180,16 @@ func TestAPIServerBecomesReadyAndStops(t *testing.T) {
 	if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
 		t.Error("ready without the default roles")
 	}
-	until(t, "healthy, which is what the controllers wait for,", func() bool {
-		status, _ := get(t, admin, c, "/healthz")
-		return status == http.StatusOK
-	})
-	if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
-		t.Error("ready without the default roles, as it is healthy")
-	}
 	close(settled)
-	until(t, "ready", func() bool {
-		status, _ := get(t, admin, c, "/readyz")
-		return status == http.StatusOK
-	})
+	for deadline := time.Now().Add(patience); ; {
+		if status, _ := get(t, admin, c, "/readyz"); status == http.StatusOK {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the API server is not ready")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 	mutate(t, admin, c)
 	bringAddons(t, admin, c)
 	for path, want := range map[string]string{

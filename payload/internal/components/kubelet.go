@@ -68,9 +68,6 @@ func kubeletConfiguration(c *Config) (*kubeletconfig.KubeletConfiguration, error
 	k.SeccompDefault = true
 	k.VolumePluginDir = volumePlugins
 	k.SerializeImagePulls = true
-	// By default each ConfigMap and Secret of a pod is watched, and a pod does not start before the watch is synced, for
-	// which kubelet waits a second, then again: slow machines lose seconds, and each watch costs memory here twice.
-	k.ConfigMapAndSecretChangeDetectionStrategy = kubeletconfig.TTLCacheChangeDetectionStrategy
 	k.EnableProfilingHandler = false
 	k.EnableDebugFlagsHandler = false
 	// Writes and wake-ups that a single node does not need so often.
