@@ -147,9 +147,13 @@ def test_objects_are_as_many_as_the_row_says(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_starts_leave_no_pod(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loads, "STARTS", 5)
+    monkeypatch.setattr(loads, "STARTS", 25)
     cluster = FakeCluster()
-    assert loads.start(node(cluster))["seconds"]["count"] == 5
+    said: list[str] = []
+    this = node(cluster)
+    this.say = said.append
+    assert loads.start(this)["seconds"]["count"] == 25
+    assert [text.split()[0] for text in said] == ["10", "20"]
     assert not cluster.objects
 
 

@@ -121,6 +121,8 @@ def start(node: Node) -> dict[str, Any]:
         wait_pod(node, name)
         seconds.append(time.monotonic() - began)
         node.cluster.delete(node.pod(name))
+        if len(seconds) % STEP == 0:
+            node.say(f"{len(seconds)} starts: {json.dumps(summary(seconds))}")
     return {"seconds": summary(seconds)}
 
 
