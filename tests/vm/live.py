@@ -35,6 +35,8 @@ NETWORK = {
         }
     },
 }
+# The client's own words.
+CAUTION = "dbclient: Caution, skipping hostkey check for 127.0.0.1\n"
 ADMIN = "KUBECONFIG=/etc/kubernetes/admin.conf"
 
 
@@ -95,7 +97,9 @@ class LiveNode:
 
     def ask(self, command: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command; its words and its exit status."""
-        return self.key.on(self.machine, command, seconds)
+        done = self.key.on(self.machine, command, seconds)
+        done.stdout = done.stdout.replace(CAUTION, "").lstrip("\n")
+        return done
 
     def kubectl(self, words: str, seconds: float = 120) -> str:
         """What kubectl says."""
