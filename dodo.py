@@ -29,6 +29,7 @@ from tasks import (
     modules,
     parts,
     payload,
+    providers,
     python,
     rootfs,
     sources,
@@ -73,7 +74,8 @@ DOIT_CONFIG = {"default_tasks": [PRODUCTS[0].task, "checksums"]}
 
 def task_sources() -> Iterator[dict[str, object]]:
     """Downloads."""
-    return sources.tasks(CONFIG, current(), TARGETS)
+    yield from sources.tasks(CONFIG, current(), TARGETS)
+    yield from each((*TARGETS, LIVE), (providers.download_tasks,))
 
 
 def task_shared() -> Iterator[dict[str, object]]:

@@ -179,7 +179,6 @@ def kernel_tasks(target: Target) -> Iterator[dict[str, object]]:
     """The kernel as its provider has it."""
     provider = choose("kernel", target.kernel, PROVIDERS)
     inputs = provider.inputs(target)
-    yield from downloads.tasks(inputs.downloads)
     yield artifact(
         target.task("kernel"),
         doc=f"kernel image, configuration and modules ({target.kernel}, {target.flavour})",

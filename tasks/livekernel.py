@@ -21,9 +21,10 @@ from tasks.lib.target import Target
 def live_target(target: Target, wanted: LiveKernel) -> Target:
     """What the Live CD is built for: the same machine, a kernel of its own, containers in any case.
 
-    Raises BuildError when nobody provides that kernel.
+    Raises BuildError when nobody provides that kernel; a stock one of another system has not the modules.
     """
-    choose("live.kernel", wanted.provider, kernel.PROVIDERS)
+    own = {name: provider for name, provider in kernel.PROVIDERS.items() if name not in kernel.STOCK}
+    choose("live.kernel", wanted.provider, own)
     return target.variant(
         "", "parts", kernel=wanted.provider, flavour=wanted.flavour, payload=payload.WITH_CONTAINERS
     )

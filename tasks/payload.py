@@ -173,7 +173,6 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     """The tars of the payload."""
     provider = choose("payload", target.payload, PROVIDERS)
     inputs = provider.inputs(target)
-    yield from downloads.tasks(inputs.downloads)
     yield artifact(
         target.task("payload"),
         doc=f"payload of provider {target.payload}: {provider.doc}",

@@ -158,7 +158,6 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     """The node's programs and libraries."""
     provider = choose("userland", target.base, PROVIDERS)
     inputs = provider.inputs(target)
-    yield from downloads.tasks(inputs.downloads)
     yield artifact(
         target.task("userland"),
         doc="the node's programs and libraries",

@@ -173,7 +173,7 @@ def test_every_key_is_in_the_table() -> None:
         for key, value in keys.items():
             found |= (
                 {f"{section}.{key}.{name}" for name in value}
-                if section == "packages"
+                if section in ("packages", "live")
                 else {f"{section}.{key}"}
             )
     assert found == {"os.epoch", *KEYS, *RELOCK, *NOT_TRIED}
