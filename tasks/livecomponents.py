@@ -33,6 +33,7 @@ KUBERNETES_VARIABLES = (
 )
 CONTAINERD = "github.com/containerd/containerd/v2"
 CRICTL = "1.36.0"
+CNI_PLUGINS = "github.com/containernetworking/plugins/plugins"
 BIN, CNI_BIN, IMAGE_BIN = "usr/bin", "opt/cni/bin", "usr/local/bin"
 PACKAGES = "live-kubernetes"
 # What of Debian's packages is left out: dpkg, which would know, does not install them.
@@ -57,7 +58,7 @@ def containerd(name: str) -> Program:
 
 def plugin(name: str) -> Program:
     """A CNI plugin, by its path below the project's."""
-    return Program(f"{payload.CNI}/{name}", TAGS)
+    return Program(f"{CNI_PLUGINS}/{name}", TAGS)
 
 
 # Every component's programs by their paths.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -76,24 +75,32 @@ func unpackAll(ctx context.Context, client *containerd.Client, stream io.Reader,
 	return names, nil
 }
 
-// importError tells what the archive is to blame for: all that neither the disk nor the end of the node is.
+// importError tells what the archive is to blame for: all that neither the system nor the end of the node is.
 func importError(err error) error {
-	var access *os.PathError
-	ours := errors.Is(err, context.Canceled) || errors.As(err, &access) || errors.Is(err, errDamaged)
+	var system syscall.Errno
+	ours := errors.Is(err, context.Canceled) || errors.As(err, &system) || errors.Is(err, errDamaged)
 	if ours || durable.IsFull(err) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
 		return err
 	}
 	return damaged("%w", err)
 }
 
-// filtered is the archive without the members that are not wanted. Closing it ends the reading.
+// filtered is the archive without the members that are not wanted. When it is closed, nothing reads the stream.
 func filtered(stream io.Reader, keep map[string]bool) io.ReadCloser {
 	if keep == nil {
 		return io.NopCloser(stream)
 	}
 	reader, writer := io.Pipe()
-	go func() { writer.CloseWithError(pick(tar.NewReader(stream), tar.NewWriter(writer), keep)) }()
-	return reader
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		writer.CloseWithError(pick(tar.NewReader(stream), tar.NewWriter(writer), keep))
+	}()
+	return closer{reader, func() error {
+		err := reader.Close()
+		<-ended
+		return err
+	}}
 }
 
 func pick(from *tar.Reader, to *tar.Writer, keep map[string]bool) error {

@@ -3,7 +3,6 @@ package airgap
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 
 	"kubesolo.io/os/payload/internal/durable"
 )
@@ -16,7 +15,7 @@ type record struct {
 	Fault  string   `json:"fault,omitempty"`
 }
 
-// records are those of all archives, by name. They lie with containerd's data, and go with it.
+// records are those of all archives, by path. They lie with containerd's data, and go with it.
 type records struct {
 	path string
 	of   map[string]record
@@ -34,13 +33,13 @@ func readRecords(path string) records {
 
 // find returns an archive's record: only of a file that has not changed since.
 func (r records) find(path string, info os.FileInfo) (record, bool) {
-	found, there := r.of[filepath.Base(path)]
+	found, there := r.of[path]
 	return found, there && found.Size == info.Size() && found.Time == info.ModTime().UnixNano()
 }
 
 // put writes an archive's record.
 func (r records) put(path string, info os.FileInfo, names []string, fault string) error {
-	r.of[filepath.Base(path)] = record{info.Size(), info.ModTime().UnixNano(), names, fault}
+	r.of[path] = record{info.Size(), info.ModTime().UnixNano(), names, fault}
 	text, err := json.MarshalIndent(r.of, "", " ")
 	if err != nil {
 		return err

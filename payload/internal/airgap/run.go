@@ -28,9 +28,9 @@ const (
 	recordsFile = "kubesolo-archives.json" // in containerd's folder
 	// mountStick mounts a medium with archives and says where; it says nothing without one.
 	mountStick = "/usr/lib/kubesolo-os/mount-images"
-	// spare is the part of the data partition, in percent, that must stay free: with less, kubelet removes images and
+	// Spare is the part of the data partition, in percent, that must stay free: with less, kubelet removes images and
 	// evicts pods (its default for imagefs.available).
-	spare = 15
+	Spare = 15
 	// saying is how often the progress is told.
 	saying = 10 * time.Second
 )
@@ -40,6 +40,7 @@ type Importer struct {
 	Client *containerd.Client
 	RunDir string // where the console's scripts look for progress and problems
 	Root   string // containerd's folder
+	Spare  int    // percent of its file system that must stay free
 
 	problems []string
 }
@@ -142,7 +143,7 @@ func (i *Importer) read(ctx context.Context, path string, info os.FileInfo) ([]s
 	if err != nil {
 		return nil, err
 	}
-	if err := enough(i.Root, found.space(keep)); err != nil {
+	if err := enough(i.Root, found.space(keep), i.Spare); err != nil {
 		return nil, err
 	}
 	if stream, err = open(path, note("imports")); err != nil {
@@ -153,13 +154,13 @@ func (i *Importer) read(ctx context.Context, path string, info os.FileInfo) ([]s
 }
 
 // enough says how much space is missing where a folder lies, if any is.
-func enough(folder string, needed int64) error {
+func enough(folder string, needed int64, spare int) error {
 	var found syscall.Statfs_t
 	if err := syscall.Statfs(folder, &found); err != nil {
 		return err
 	}
 	free := int64(found.Bavail) * int64(found.Bsize)
-	missing := needed + int64(found.Blocks)*int64(found.Bsize)*spare/100 - free
+	missing := needed + int64(found.Blocks)*int64(found.Bsize)*int64(spare)/100 - free
 	if missing > 0 {
 		return fmt.Errorf("needs about %d MB, and %d %% of the data partition must stay free: %d MB are missing",
 			needed/1e6, spare, missing/1e6+1)
@@ -223,7 +224,7 @@ func (i *Importer) dropLeases(ctx context.Context) error {
 
 // leaseName is the lease of an archive's import.
 func leaseName(path string) string {
-	sum := sha256.Sum256([]byte(filepath.Base(path)))
+	sum := sha256.Sum256([]byte(path))
 	return leasePrefix + hex.EncodeToString(sum[:8])
 }
 

@@ -319,8 +319,8 @@ func TestWhatIsDamagedIsSkippedAndSaid(t *testing.T) {
 	if held, _ := node.Client.LeasesService().List(ctx); len(held) > 0 {
 		t.Errorf("leases are left: %v", held)
 	}
-	for name := range readRecords(filepath.Join(node.Root, recordsFile)).of {
-		if err := os.Remove(filepath.Join(node.images, name)); err != nil {
+	for path := range readRecords(filepath.Join(node.Root, recordsFile)).of {
+		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -371,7 +371,7 @@ func TestTheConfigurationTurnsItOff(t *testing.T) {
 }
 
 func TestMissingSpaceIsSaidInMegabytes(t *testing.T) {
-	err := enough(t.TempDir(), 1<<60)
+	err := enough(t.TempDir(), 1<<60, Spare)
 	if err == nil || !strings.Contains(err.Error(), " MB are missing") || errors.Is(err, errDamaged) {
 		t.Error(err)
 	}

@@ -130,7 +130,7 @@ func bringDNS(ctx context.Context, c *components.Config, client kubernetes.Inter
 }
 
 func importArchives(ctx context.Context, c *components.Config, runtime *containerd.Client) {
-	importer := airgap.Importer{Client: runtime, RunDir: c.RunDir, Root: components.ContainerdRoot}
+	importer := airgap.Importer{Client: runtime, RunDir: c.RunDir, Root: components.ContainerdRoot, Spare: airgap.Spare}
 	if err := importer.Run(ctx); err != nil && ctx.Err() == nil {
 		journal.Warn("images", "%v", err)
 	}
