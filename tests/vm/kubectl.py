@@ -11,9 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from dodo import TARGET
+from tasks import payload
 from tasks.lib.errors import BuildError
 from tasks.lib.process import die_with_parent, environment
+from tasks.lib.vm import kube
+from tasks.lib.vm.machine import Machine
 from tasks.lib.vm.patience import stretched
+from tests.vm.conftest import product
+from tests.vm.node import API
 
 RUN_SECONDS = 120
 END_SECONDS = 10
@@ -68,6 +74,15 @@ class Kubectl:
         finally:
             child.kill()
             child.communicate(timeout=END_SECONDS)
+
+
+def kubectl_of(machine: Machine, folder: Path) -> Kubectl:
+    """The payload's kubectl with the rights of a machine's administrator; it lies in the folder."""
+    archive = product(payload.archive(TARGET), TARGET.task("payload"))
+    config = folder / "kubeconfig"
+    config.touch(0o600)
+    config.write_text(kube.for_host(machine.host.wait("kubeconfig", 60), machine.port(API)))
+    return Kubectl(payload.unpack_kubectl(archive, folder), config)
 
 
 def lines_until(child: subprocess.Popen[str], wanted: str, timeout: float) -> str:

@@ -20,6 +20,7 @@ from tasks.lib.vm.machine import Machine
 from tests.vm import web
 from tests.vm.conftest import Start
 from tests.vm.killer import killer
+from tests.vm.kubectl import Kubectl, kubectl_of
 from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_log, wait_milestones
 from tests.vm.workload import data_disk, deploy, run_script, wait_available, wait_ended
 
@@ -41,6 +42,7 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 SERVICES = "/api/v1/namespaces/default/services"
 CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
 SCALERS = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
+FIGURES = "/apis/metrics.k8s.io/v1beta1"
 STORAGE_CLASS = "/apis/storage.k8s.io/v1/storageclasses/local-path"
 PORTAINER = "/api/v1/namespaces/portainer"
 AGENT = "/apis/apps/v1/namespaces/portainer/deployments/portainer-agent"
@@ -71,6 +73,11 @@ def cluster(machine: Machine) -> Iterator[Cluster]:
     deploy(client)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="module")
+def kubectl(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    return kubectl_of(machine, tmp_path_factory.mktemp("kubectl"))
 
 
 def claim(name: str, mode: str = "ReadWriteOnce") -> Object:
@@ -175,19 +182,17 @@ def test_a_second_service_for_the_same_port_is_told_why_not(cluster: Cluster) ->
         assert not ingress(cluster.get(f"{SERVICES}/{name}"))
 
 
-def test_kubectl_top_shows_node_and_pods(cluster: Cluster) -> None:
-    script = (
-        "chroot /host kubectl top node --no-headers && chroot /host kubectl top pod --no-headers -l app=web"
-    )
-    found = cluster.retry(
-        lambda: run_script(cluster, "tops", f"({script}) 2>&1 || true", privileged=True),
-        lambda text: "web-" in text,
+def test_kubectl_top_shows_node_and_pods(cluster: Cluster, kubectl: Kubectl) -> None:
+    cluster.wait(
+        f"{FIGURES}/namespaces/default/pods",
+        lambda found: any(pod["metadata"]["name"].startswith("web-") for pod in found["items"]),
         FIGURES_SECONDS,
         "figures",
     )
-    node, pod = (line.split() for line in found.splitlines()[:2])
-    assert [word.lstrip("0123456789") for word in (node[1], node[3])] == ["m", "Mi"], found
-    assert [word.lstrip("0123456789") for word in pod[1:3]] == ["m", "Mi"], found
+    node = kubectl("top", "node", "--no-headers").split()
+    pod = kubectl("top", "pod", "--no-headers", "-l", "app=web").split()
+    assert [word.lstrip("0123456789") for word in (node[1], node[3])] == ["m", "Mi"], node
+    assert [word.lstrip("0123456789") for word in pod[1:3]] == ["m", "Mi"], pod
 
 
 def test_an_autoscaler_gets_a_value(cluster: Cluster) -> None:

@@ -8,16 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dodo import TARGET
-from tasks import payload
-from tasks.lib.vm import kube
 from tasks.lib.vm.accel import Acceleration
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.kube import Cluster, Object
 from tasks.lib.vm.machine import Machine
 from tasks.testimages import nginx_reference
-from tests.vm.conftest import Start, product, starter
-from tests.vm.kubectl import Kubectl
+from tests.vm.conftest import Start, starter
+from tests.vm.kubectl import Kubectl, kubectl_of
 from tests.vm.node import API, connect, wait_milestones
 from tests.vm.workload import data_disk
 
@@ -109,7 +106,6 @@ def everyday(
 ) -> Iterator[Everyday]:
     """The node, Ready, with all manifests applied."""
     folder = tmp_path_factory.mktemp("everyday")
-    archive = product(payload.archive(TARGET), TARGET.task("payload"))
     hardware = Hardware(
         memory=MEMORY_MIB,
         cdrom=iso,
@@ -120,10 +116,7 @@ def everyday(
     for start in starts:
         machine = start(hardware, MACHINE_SECONDS)
         wait_milestones(machine, RUNS, READY_SECONDS)
-        config = folder / "kubeconfig"
-        config.touch(0o600)
-        config.write_text(kube.for_host(machine.host.wait("kubeconfig", 60), machine.port(API)))
-        cluster, kubectl = connect(machine), Kubectl(payload.unpack_kubectl(archive, folder), config)
+        cluster, kubectl = connect(machine), kubectl_of(machine, folder)
         (node,) = cluster.get("/api/v1/nodes")["items"]
         used = Everyday(machine, cluster, kubectl, node["metadata"]["name"])
         cluster.wait(f"{NAMESPACE}/serviceaccounts/default", bool, POD_SECONDS, "the pods' account")
