@@ -183,9 +183,9 @@ def test_a_second_service_for_the_same_port_is_told_why_not(cluster: Cluster) ->
 
 
 def test_kubectl_top_shows_node_and_pods(cluster: Cluster, kubectl: Kubectl) -> None:
-    cluster.wait(
-        f"{FIGURES}/namespaces/default/pods",
-        lambda found: any(pod["metadata"]["name"].startswith("web-") for pod in found["items"]),
+    cluster.retry(
+        lambda: json.dumps(cluster.get(f"{FIGURES}/namespaces/default/pods")),
+        lambda text: '"web-' in text,
         FIGURES_SECONDS,
         "figures",
     )
