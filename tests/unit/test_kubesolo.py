@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import downloads, kubesolo, parts, payload
+from tasks import downloads, kubesolo, parts, payload, providers
 from tasks.lib.arch import AMD64, ARM64
 from tasks.lib.config import Download
 from tasks.lib.debian import tools
@@ -102,7 +102,8 @@ def test_iptables_comes_along_with_what_the_userland_does_not_have(
 def test_a_target_with_it_has_what_it_needs_in_its_tasks() -> None:
     row = Download("1", "file:///x", amd64="0" * 64)
     target = TARGET.variant("x", payload="kubesolo", downloads={"kubesolo": row})
-    fetch, build = (task["meta"]["artifact"] for task in payload.tasks(target))  # type: ignore[index]
+    (fetch,) = (task["meta"]["artifact"] for task in providers.download_tasks(target))  # type: ignore[index]
+    (build,) = (task["meta"]["artifact"] for task in payload.tasks(target))  # type: ignore[index]
     assert set(fetch.targets) <= set(build.inputs)
     assert "build/amd64/base-debian/userland.tar" in build.inputs
     assert payload.archive(target).parent.name == "payload-kubesolo-debian"
