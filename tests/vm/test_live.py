@@ -16,7 +16,7 @@ MACHINE_SECONDS = 3600
 CONFIGURATION = "/etc/kubernetes/kubeadm.yaml"
 DISK = "/run/live/disk"
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.vm import web
 from tests.vm.everyday.conftest import MACHINE_SECONDS, POD_SECONDS, Everyday
 from tests.vm.kubectl import lines_until
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 FILE_BYTES = 3 << 20
 

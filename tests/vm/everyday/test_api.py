@@ -10,7 +10,7 @@ import pytest
 from tasks.lib.vm.patience import stretched
 from tests.vm.everyday.conftest import MACHINE_SECONDS, Everyday, manifest
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 CRD = """
 apiVersion: apiextensions.k8s.io/v1

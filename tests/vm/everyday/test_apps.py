@@ -7,7 +7,7 @@ import pytest
 from tasks.lib.vm.kube import condition
 from tests.vm.everyday.conftest import MACHINE_SECONDS, POD_SECONDS, Everyday
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 APPS = "/apis/apps/v1/namespaces/default"
 BATCH = "/apis/batch/v1/namespaces/default"

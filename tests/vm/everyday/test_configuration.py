@@ -8,7 +8,7 @@ import pytest
 
 from tests.vm.everyday.conftest import MACHINE_SECONDS, Everyday
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 # kubelet looks after a pod's volumes once a minute or so.
 FOLLOW_SECONDS = 180

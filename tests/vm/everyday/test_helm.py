@@ -15,7 +15,7 @@ from tasks.testtools import helm
 from tests.vm.conftest import product
 from tests.vm.everyday.conftest import MACHINE_SECONDS, Everyday
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 CHART = Path(__file__).parent / "chart"
 HELM_SECONDS = 120

@@ -7,7 +7,7 @@ import pytest
 from tasks.lib.vm.kube import Object, condition
 from tests.vm.everyday.conftest import MACHINE_SECONDS, POD_SECONDS, Everyday
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 

@@ -9,7 +9,7 @@ from tasks.lib.vm.hardware import LOOPBACK
 from tests.vm import web
 from tests.vm.everyday.conftest import HOST_PORT, MACHINE_SECONDS, NODE_PORT, POD_SECONDS, Everyday
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 ASK = "wget -q -T 10 -O - http://{}/"
 

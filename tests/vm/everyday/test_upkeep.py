@@ -11,7 +11,7 @@ from tasks.lib.vm.patience import stretched
 from tests.vm.everyday.conftest import MACHINE_SECONDS, POD_SECONDS, READY_SECONDS, Everyday
 from tests.vm.node import READY, wait_booted, wait_milestones
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 DRAIN_SECONDS = 300
 BOOT_SECONDS = 60
