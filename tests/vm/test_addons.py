@@ -247,6 +247,7 @@ def test_an_operators_changes_outlive_the_payload(cluster: Cluster, machine: Mac
     assert ingress(cluster.get(f"{SERVICES}/first"))
 
 
+@pytest.mark.long
 def test_a_volume_outlives_a_reboot(cluster: Cluster, machine: Machine) -> None:
     place = machine.serial.position()
     machine.host.ask("reboot")
