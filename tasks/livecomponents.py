@@ -18,7 +18,7 @@ from tasks.lib.engine.spec import Recipe
 from tasks.lib.formats.packages import add_deb
 from tasks.lib.formats.tree import Tree
 from tasks.lib.go.program import Program, compile_program
-from tasks.lib.net import cache, component
+from tasks.lib.net import cache, component, pinned
 from tasks.lib.paths import TOP
 from tasks.lib.target import Target
 
@@ -119,7 +119,7 @@ def build_crun(b: Build) -> None:
 def build_downloaded(name: str, url: str, sha256: str, b: Build) -> None:
     """Take a component from what its project hands out."""
     paths = {PurePosixPath(path).name: path for path in COMPILED.get(name, (f"{BIN}/{name}",))}
-    file, tree = component.fetch(url, sha256, b.note), Tree()
+    file, tree = pinned.fetch(name, url, sha256, b.note, "live.components"), Tree()
     # Of plugins, all that there are.
     for program, data in component.programs(file, url, ["*"] if name == "cni" else paths).items():
         tree.add_file(paths.get(program, f"{CNI_BIN}/{program}"), data, 0o755)
