@@ -182,8 +182,14 @@ begin_reading() {
     [ "$KUBESOLO_CLOUDINIT" = "$DEFAULT_FILE" ] && take_file "$DATA/etc-kubesolo/cloud-init.yaml" 'the data partition' || return 0
     read_current
     digest_configuration && [ "$DIGEST" != "$current" ] || return 0
-    read_configuration &
+    read_first &
     printf '%s %s\n' "$DIGEST" $! >"$STATE/config.begun"
+}
+
+# The stages wait for it: it goes before what is read ahead and loaded for later.
+read_first() {
+    if read -r own _ <"${ROOT:-}/proc/self/stat"; then renice -n -10 -p "$own" >/dev/null 2>&1; fi
+    read_configuration
 }
 
 # take_begun: whether it was the file that counts; waits for it.
@@ -207,7 +213,8 @@ read_configuration() {
         set -- "$@" --file "$PLACE"
     fi
     status=0
-    python3 -I -S -m agent.apply "$@" >"$STATE/config.log" 2>&1 || status=$?
+    # Not with -m: Python's own search for a module to run takes a tenth of its start.
+    python3 -I -S -c 'import sys; from agent import apply; sys.exit(apply.main(sys.argv[1:]))' "$@" >"$STATE/config.log" 2>&1 || status=$?
     echo "$status" >"$STATE/config.status"
 }
 
