@@ -3,9 +3,11 @@ package cluster
 import (
 	"context"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -52,8 +54,8 @@ const (
 	lastRetry  = time.Minute
 )
 
-// bringAddons has the add-ons as they are wanted: their objects, and what serves them. Cluster DNS comes at once, so that
-// the controllers find it when they start; the others when the API server is ready.
+// bringAddons has the add-ons as they are wanted: their objects, and what serves them. Cluster DNS comes at once, with
+// its pod, as the controllers that would make it come last; the others when the API server is ready.
 func bringAddons(
 	ctx context.Context, group *supervisor.Group, c *components.Config, config *rest.Config, ready <-chan struct{},
 ) {
@@ -85,8 +87,9 @@ func bringAddons(
 	journal.Say("addons", "applied")
 }
 
+// bringDNSFirst tries until the API server is ready: not everything that it needs is there before.
 func bringDNSFirst(ctx context.Context, client dynamic.Interface, c *components.Config, ready <-chan struct{}) {
-	for addons.Apply(ctx, client, dnsAddon(c)) != nil {
+	for beginDNS(ctx, client, c) != nil {
 		select {
 		case <-ctx.Done():
 			return
@@ -95,6 +98,22 @@ func bringDNSFirst(ctx context.Context, client dynamic.Interface, c *components.
 		case <-time.After(firstRetry):
 		}
 	}
+}
+
+func beginDNS(ctx context.Context, client dynamic.Interface, c *components.Config) error {
+	if err := addons.Apply(ctx, client, dnsAddon(c)); err != nil || !c.Options.Wants("coredns") {
+		return err
+	}
+	ca, err := os.ReadFile(c.PKI.File("ca.crt"))
+	if err != nil {
+		return err
+	}
+	typed, err := addonClient(c)
+	if err != nil {
+		return err
+	}
+	first := addons.FirstPod{Namespace: metav1.NamespaceSystem, Deployment: "coredns", Node: c.NodeName, RootCA: ca}
+	return first.Create(ctx, typed)
 }
 
 // serveAddons starts what the add-ons need inside the payload.

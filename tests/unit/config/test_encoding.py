@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from agent.config import problems, source, tree
-from agent.config.encoding import MAX_BYTES, UnreadableError, decode
+from agent.config.encoding import MAX_BYTES, UNPRINTABLE, UnreadableError, decode
 from tests.unit.config import cases
 
 GOOD = b"#cloud-config\nhostname: node-1\nnetwork: {address: 10.0.0.5/24}\n"
@@ -111,3 +111,11 @@ def dump(node: tree.Node | None) -> str:
     if isinstance(node, tree.Sequence):
         return f"{node.place}[{','.join(map(dump, node.items))}]"
     return f"{node.place}{{{','.join(dump(key) + dump(value) for key, value in node.entries)}}}"
+
+
+def test_what_yaml_calls_printable_is_taken_and_nothing_else() -> None:
+    # YAML 1.2, 5.1 (c-printable); UTF-8 has no surrogates.
+    ranges = ((0x20, 0x7E), (0xA0, 0xD7FF), (0xE000, 0xFFFD), (0x10000, 0x10FFFF))
+    printable = {0x9, 0xA, 0xD, 0x85}.union(*(range(first, last + 1) for first, last in ranges))
+    found = {code for code in range(0x110000) if not UNPRINTABLE.search(chr(code))}
+    assert found - set(range(0xD800, 0xE000)) == printable
