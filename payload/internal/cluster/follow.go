@@ -41,6 +41,7 @@ func follow(
 	if err != nil {
 		return err
 	}
+	config.QPS = -1 // the default holds requests back, to five a second
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
