@@ -60,7 +60,7 @@ def write_image(parts: BootSet, loaders: Path, b: Build) -> None:
     version, architecture = b.values["version"], b.values["architecture"]
     identity = SALT + f"{version} {architecture}".encode()
     guids = {number: guid(identity, f"disk {number}") for number in range(len(LAYOUT) + 1)}
-    image = b.scratch / "disk.img"
+    image = b.out
     gpt.write(image, SIZE, LAYOUT, guids)
     boot, esp = Tree(), Tree()
     boot.add_tar(loaders)
@@ -80,8 +80,6 @@ def write_image(parts: BootSet, loaders: Path, b: Build) -> None:
             stream.write(boot[diskboot.BOOT_CODE].read())
             stream.seek(diskboot.CORE_SECTOR * gpt.SECTOR)
             stream.write(boot[diskboot.CORE].read())
-    # mke2fs writes a journal of zeros.
-    run(["cp", "--sparse=always", image, b.out])
 
 
 def build(parts: BootSet, loaders: Path, origin: Origin, name: str, b: Build) -> None:

@@ -76,11 +76,12 @@ def make(spec: Artifact, report: Callable[[Message], object]) -> Outcome:
         for folder in {scratch, *(out.parent for out in outs)}:
             folder.mkdir(parents=True, exist_ok=True)
         with only_declared(spec, outs, scratch), temporary_files(scratch / ".tmp"):
-            spec.build(Build(outs, scratch, report, spec.values))
+            build = Build(outs, scratch, report, spec.values)
+            spec.build(build)
         for out, target in zip(outs, spec.targets, strict=True):
             if not os.path.lexists(out):
                 raise BuildError(f"task {spec.name} did not make {target}", "its recipe must write b.outs")
-        return _put_in_place(spec, outs)
+        return _put_in_place(spec, outs, build.digests)
     except SystemExit as error:
         raise BuildError(f"task {spec.name}: its recipe called exit({error.code!r})") from error
     except OSError as error:
@@ -112,9 +113,8 @@ def explained(error: OSError) -> BuildError:
     return BuildError(f"{error.strerror or error}{place}", HINTS.get(error.errno or 0, ""))
 
 
-def _put_in_place(spec: Artifact, outs: list[Path]) -> Outcome:
+def _put_in_place(spec: Artifact, outs: list[Path], digests: Digests) -> Outcome:
     """Digest and rename; then wait for the clock's next tick, so that later changes are sure to show."""
-    digests = Digests()
     targets: dict[str, str | None] = {}
     for out, target in zip(outs, spec.targets, strict=True):
         targets[target] = digests.of(str(out))

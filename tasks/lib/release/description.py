@@ -32,7 +32,7 @@ def describe(b: Build, name: str, origin: Origin, own: Mapping[str, Path], syste
     """
     image, listing, document = b.outs
     version, architecture = b.values["version"], b.values["architecture"]
-    sha256 = digest(image)
+    sha256 = b.sha256(image)
     parts = [part for path in origin.listings for part in read_parts(path)]
     parts += [
         Part(file, "file", version, "this repository", digest(path), NOASSERTION)
