@@ -341,7 +341,9 @@ def test_signal_while_waiting_for_the_lock(chain: Project) -> None:
     chain.dodo("""
 def slow(b: Build) -> None:
     b.out.write_text("x")
-    time.sleep(2)
+    until = time.monotonic() + 120
+    while not (b.scratch / "go").exists() and time.monotonic() < until:
+        time.sleep(0.05)
 
 def task_slow():
     return artifact("slow", doc="", build=slow, targets=[BUILD / "slow"])
@@ -355,5 +357,6 @@ def task_slow():
     os.kill(second.pid, signal.SIGINT)
     second.communicate(timeout=120)
     assert second.returncode == 130
+    (chain.top / "build/scratch/slow/go").touch()
     first.communicate(timeout=120)
     assert first.returncode == 0
