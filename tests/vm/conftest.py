@@ -17,11 +17,13 @@ from tasks.lib.vm.accel import Acceleration, acceleration
 from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.machine import Machine
 from tasks.lib.vm.media import BootFiles, boot_files
+from tasks.lib.vm.patience import stretched
 from tasks.testimages import nginx
 from tests.vm import evidence
 
 LOGS = BUILD / "test-logs"
 CONSOLE_LINES = 80
+OFF_SECONDS = 90
 
 Start = Callable[[Hardware, float], Machine]
 on = pytest.StashKey[list[Machine]]()
@@ -137,3 +139,14 @@ def starter(request: pytest.FixtureRequest, accelerator: Acceleration, name: str
         yield start
     for machine in mine:
         machines.remove(machine)
+
+
+def start_again(start: Start, machine: Machine, deadline: float) -> Machine:
+    """Switch a machine off in order and on again: the same disk, the same ports, another QEMU.
+
+    A node that resets itself is in test_node.py. Elsewhere that is no part of what is tested, and an emulated
+    second processor at times gets no timer after a warm reset.
+    """
+    machine.host.ask("poweroff")
+    machine.wait_end(stretched(OFF_SECONDS))
+    return start(machine.hardware, deadline)

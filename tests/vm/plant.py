@@ -79,8 +79,8 @@ def small_image(folder: Path, name: str) -> Path:
         return out
 
 
-def authority(folder: Path) -> tuple[Path, Path]:
-    """A certificate for the host, which vouches for itself, and its key."""
+def authority(folder: Path, place: x509.GeneralName) -> tuple[Path, Path]:
+    """A certificate for a server's name or address, which vouches for itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plant")])
     now = datetime(2020, 1, 1, tzinfo=UTC)
@@ -92,7 +92,7 @@ def authority(folder: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now)
         .not_valid_after(now + timedelta(days=DAYS * 3))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([place]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     )
     certificate, private = folder / "plant.crt", folder / "plant.key"
@@ -108,7 +108,7 @@ def authority(folder: Path) -> tuple[Path, Path]:
 @contextmanager
 def mirror(folder: Path, image: Path, repository: str) -> Iterator[tuple[str, str]]:
     """A registry with an image, as the node reaches it (host:port), and its certificate."""
-    certificate, private = authority(folder)
+    certificate, private = authority(folder, x509.IPAddress(ip_address(HOST)))
     users = folder / "htpasswd"
     users.write_text(HTPASSWD)
     more = (

@@ -18,17 +18,15 @@ from tasks.lib.vm.hardware import LOOPBACK, Hardware
 from tasks.lib.vm.kube import Cluster, Object
 from tasks.lib.vm.machine import Machine
 from tests.vm import web
-from tests.vm.conftest import Start
+from tests.vm.conftest import Start, start_again
 from tests.vm.killer import killer
 from tests.vm.kubectl import Kubectl, kubectl_of
-from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_log, wait_milestones
+from tests.vm.node import API, READY, connect, wait_log, wait_milestones
 from tests.vm.workload import data_disk, deploy, run_script, wait_available, wait_ended
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 3600
 READY_SECONDS = 150
-BOOT_SECONDS = 60
-RESET_SECONDS = 90
 WAIT_SECONDS = 120
 # kubelet looks every ten seconds or so, and an autoscaler every fifteen.
 FIGURES_SECONDS = 120
@@ -248,11 +246,8 @@ def test_an_operators_changes_outlive_the_payload(cluster: Cluster, machine: Mac
 
 
 @pytest.mark.long
-def test_a_volume_outlives_a_reboot(cluster: Cluster, machine: Machine) -> None:
-    place = machine.serial.position()
-    machine.host.ask("reboot")
-    machine.wait_reset(stretched(RESET_SECONDS))
-    wait_booted(machine, BOOT_SECONDS, place)
+def test_a_volume_outlives_a_reboot(cluster: Cluster, machine: Machine, start_shared: Start) -> None:
+    machine = start_again(start_shared, machine, MACHINE_SECONDS)
     wait_milestones(machine, READY, READY_SECONDS)
     wait_available(cluster)
     assert TEXT in run_with_volume(cluster, "reads", "kept", "cat /data/text")

@@ -18,8 +18,8 @@ from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.kube import Cluster, Object
 from tasks.lib.vm.machine import Machine
 from tests.vm import plant, web
-from tests.vm.conftest import Start
-from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_log, wait_milestones
+from tests.vm.conftest import Start, start_again
+from tests.vm.node import API, READY, connect, stretched, wait_log, wait_milestones
 from tests.vm.shell import PORT, Key
 from tests.vm.workload import wait_ended
 
@@ -28,7 +28,6 @@ STICK_MIB = 64
 MACHINE_SECONDS = 1800
 READY_SECONDS = 150
 IMPORT_SECONDS = 120
-BOOT_SECONDS = 60
 PULLED = "docker.io/plant/small:1"
 STARTED = "milestone: payload-start"
 
@@ -144,11 +143,8 @@ def test_the_system_s_images_are_links_to_the_read_only_root(machine: Machine, k
     )
 
 
-def test_the_next_boot_imports_nothing(machine: Machine, cluster: Cluster) -> None:
-    place = machine.serial.position()
-    machine.host.ask("reboot")
-    machine.wait_reset(stretched(90))
-    wait_booted(machine, BOOT_SECONDS, place)
+def test_the_next_boot_imports_nothing(machine: Machine, cluster: Cluster, start_shared: Start) -> None:
+    machine = start_again(start_shared, machine, MACHINE_SECONDS)
     wait_milestones(machine, READY, READY_SECONDS)
     wait_log(machine, "as before, it is not read again until it changes", IMPORT_SECONDS)
     log = since_start(machine)

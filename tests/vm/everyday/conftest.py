@@ -13,9 +13,9 @@ from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.kube import Cluster, Object
 from tasks.lib.vm.machine import Machine
 from tasks.testimages import nginx_reference
-from tests.vm.conftest import Start, starter
+from tests.vm.conftest import Start, start_again, starter
 from tests.vm.kubectl import Kubectl, kubectl_of
-from tests.vm.node import API, connect, wait_milestones
+from tests.vm.node import API, READY, connect, wait_milestones
 from tests.vm.workload import data_disk
 
 NAMESPACE = "/api/v1/namespaces/default"
@@ -41,6 +41,12 @@ class Everyday:
     cluster: Cluster
     kubectl: Kubectl
     node: str
+    start: Start
+
+    def restart(self) -> None:
+        """Switch the node off and on; it is Ready again, and cluster DNS answers."""
+        self.machine = start_again(self.start, self.machine, MACHINE_SECONDS)
+        wait_milestones(self.machine, READY, READY_SECONDS)
 
     def apply(self, text: str, *words: str) -> str:
         """kubectl apply of a manifest in which @image@ is the tests' image."""
@@ -118,7 +124,7 @@ def everyday(
         wait_milestones(machine, RUNS, READY_SECONDS)
         cluster, kubectl = connect(machine), kubectl_of(machine, folder)
         (node,) = cluster.get("/api/v1/nodes")["items"]
-        used = Everyday(machine, cluster, kubectl, node["metadata"]["name"])
+        used = Everyday(machine, cluster, kubectl, node["metadata"]["name"], start)
         cluster.wait(f"{NAMESPACE}/serviceaccounts/default", bool, POD_SECONDS, "the pods' account")
         # Not validated on this side, which would have the API describe itself first.
         wanted = "---\n".join(path.read_text() for path in sorted(MANIFESTS.glob("*.yaml")))

@@ -7,14 +7,11 @@ import json
 import pytest
 
 from tasks.lib.vm.kube import condition
-from tasks.lib.vm.patience import stretched
-from tests.vm.everyday.conftest import MACHINE_SECONDS, POD_SECONDS, READY_SECONDS, Everyday
-from tests.vm.node import READY, wait_booted, wait_milestones
+from tests.vm.everyday.conftest import MACHINE_SECONDS, POD_SECONDS, Everyday
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 DRAIN_SECONDS = 300
-BOOT_SECONDS = 60
 BUDGET = """
 apiVersion: policy/v1
 kind: PodDisruptionBudget
@@ -55,19 +52,13 @@ def test_the_node_is_drained_and_taken_back(everyday: Everyday) -> None:
     )
 
 
-@pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_a_reboot_keeps_volumes_and_gives_pods_their_grace(everyday: Everyday) -> None:
     """Each life of the pod begins, is told to end, and tidies up; nothing is lost, nothing runs twice."""
-    machine = everyday.machine
     everyday.wait_pod("diary-0", lambda pod: pod["status"].get("phase") == "Running", "runs")
     before = everyday.shell("diary-0", "cat /shelf/diary").split()
     assert before[-1] == "began"
-    place = machine.serial.position()
-    machine.host.ask("reboot")
-    machine.wait_reset(stretched(90))
-    wait_booted(machine, BOOT_SECONDS, place)
-    wait_milestones(machine, READY, READY_SECONDS)
+    everyday.restart()
     after = everyday.cluster.retry(
         lambda: everyday.shell("diary-0", "cat /shelf/diary"),
         lambda text: len(text.split()) > len(before),
