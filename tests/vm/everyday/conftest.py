@@ -1,4 +1,7 @@
-"""One node with everything in manifests/ applied at once, so that one wait is a wait for all."""
+"""One node for all tests, with what a module's manifest says while its tests run.
+
+All pods of all modules at once are more than an emulated node bears; those of one module start side by side.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,19 @@ from tasks.lib.vm.machine import Machine
 from tasks.testimages import nginx_reference
 from tests.vm.conftest import Start, start_again, starter
 from tests.vm.kubectl import Kubectl, kubectl_of
-from tests.vm.node import API, READY, connect, wait_milestones
+from tests.vm.node import API, READY, connect, wait_log, wait_milestones
 from tests.vm.workload import data_disk
 
 NAMESPACE = "/api/v1/namespaces/default"
 MANIFESTS = Path(__file__).parent / "manifests"
-# Some forty pods at once: more than a node of 1 GiB is meant for.
-MEMORY_MIB = 3072
+MEMORY_MIB = 2048
 DISK_MIB = 4096
 MACHINE_SECONDS = 7200
 READY_SECONDS = 300
 POD_SECONDS = 180
-# Cluster DNS comes later; the tests that ask it wait for it.
-RUNS = ("node-ready", "readyz", "kube-proxy-synced")
-APPLY = ("apply", "--server-side", "-f", "-")
+IMPORT_SECONDS = 120
+# Not validated on this side, which would have the API describe itself first.
+APPLY = ("apply", "--server-side", "--validate=false", "-f", "-")
 APPLY_SECONDS = 300
 NODE_PORT, HOST_PORT = 30180, 8181
 
@@ -50,7 +52,11 @@ class Everyday:
 
     def apply(self, text: str, *words: str) -> str:
         """kubectl apply of a manifest in which @image@ is the tests' image."""
-        return self.kubectl(*APPLY, *words, text=manifest(text))
+        return self.kubectl(*APPLY, *words, text=manifest(text), timeout=APPLY_SECONDS)
+
+    def delete(self, text: str) -> None:
+        """kubectl delete of a manifest, without waiting for it."""
+        self.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", text=manifest(text))
 
     def pod(self, name: str) -> Object:
         """A pod as it is now."""
@@ -110,7 +116,7 @@ def everyday(
     nginx_archive: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Everyday]:
-    """The node, Ready, with all manifests applied."""
+    """The node, Ready, with what is common to all modules."""
     folder = tmp_path_factory.mktemp("everyday")
     hardware = Hardware(
         memory=MEMORY_MIB,
@@ -121,13 +127,24 @@ def everyday(
     starts: Iterator[Start] = starter(request, accelerator, "everyday")
     for start in starts:
         machine = start(hardware, MACHINE_SECONDS)
-        wait_milestones(machine, RUNS, READY_SECONDS)
+        wait_milestones(machine, READY, READY_SECONDS)
+        wait_log(machine, f"imported {nginx_reference()}", IMPORT_SECONDS)
         cluster, kubectl = connect(machine), kubectl_of(machine, folder)
         (node,) = cluster.get("/api/v1/nodes")["items"]
         used = Everyday(machine, cluster, kubectl, node["metadata"]["name"], start)
         cluster.wait(f"{NAMESPACE}/serviceaccounts/default", bool, POD_SECONDS, "the pods' account")
-        # Not validated on this side, which would have the API describe itself first.
-        wanted = "---\n".join(path.read_text() for path in sorted(MANIFESTS.glob("*.yaml")))
-        used.kubectl(*APPLY, "--validate=false", text=manifest(wanted), timeout=APPLY_SECONDS)
+        used.apply((MANIFESTS / "common.yaml").read_text())
         yield used
         used.cluster.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def objects(request: pytest.FixtureRequest, everyday: Everyday) -> Iterator[None]:
+    """What the module's tests look at, from manifests/; it goes with them."""
+    path = MANIFESTS / f"{request.module.__name__.rpartition('.test_')[2]}.yaml"
+    if not path.exists():
+        yield
+        return
+    everyday.apply(path.read_text())
+    yield
+    everyday.delete(path.read_text())

@@ -32,6 +32,7 @@ def test_a_container_that_falls_ill_is_started_again(everyday: Everyday) -> None
     )
     assert "Liveness probe failed" in events
     assert "born" in everyday.kubectl("logs", "--previous", "falls-ill")
+    everyday.kubectl("delete", "pod", "falls-ill", "--wait=false")
 
 
 def test_a_slow_start_is_waited_for(everyday: Everyday) -> None:
@@ -40,7 +41,7 @@ def test_a_slow_start_is_waited_for(everyday: Everyday) -> None:
     assert container(pod)["restartCount"] == 0
     assert not condition(pod, "Ready")
     assert endpoints(everyday) == [False]
-    everyday.shell("slow-start", "touch /tmp/ready")
+    everyday.shell("slow-start", "touch /usr/share/nginx/html/ready")
     everyday.cluster.retry(
         lambda: str(endpoints(everyday)),
         lambda text: text == "[True]",
