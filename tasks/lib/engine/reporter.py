@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ QUIET, NORMAL, VERBOSE = 0, 1, 2
 SIGN_OF_LIFE_S = 60
 TAIL_LINES = 12
 TAIL_BYTES = 8192
+# More targets than these are shown as their folder.
+MANY = 3
 
 
 class Reporter(ZeroReporter):
@@ -135,13 +138,20 @@ class Reporter(ZeroReporter):
     def _table(self) -> None:
         rows = [("built", "size", "time", "where")]
         for name, size, seconds, targets in self._built:
-            rows.append((name, size_text(size), seconds_text(seconds), ", ".join(targets)))
+            rows.append((name, size_text(size), seconds_text(seconds), places(targets)))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         self.write("")
         for name, size_column, time_column, where in rows:
             line = f"{name:<{widths[0]}}  {size_column:>{widths[1]}}  {time_column:>{widths[2]}}  {where}"
             self.write(line.rstrip())
         self.write(f"in {seconds_text(time.monotonic() - self._started)}")
+
+
+def places(targets: Sequence[str]) -> str:
+    """Where to find what was built: a few files by name, many by their folder."""
+    if len(targets) <= MANY:
+        return ", ".join(targets)
+    return f"{os.path.commonpath([os.path.dirname(target) for target in targets])}/ ({len(targets)} files)"
 
 
 def _tail(log: Path) -> list[str]:

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from tasks.lib.engine.reporter import places
 from tests.unit.engine.project import Project
 
 DODO = """
@@ -333,3 +334,9 @@ def task_all():
     out = project.run("second").stdout
     assert "first: done" in out
     assert "second: done" not in out
+
+
+def test_many_files_are_shown_as_their_folder() -> None:
+    assert places(["output/a.iso", "output/a.iso.spdx.json"]) == "output/a.iso, output/a.iso.spdx.json"
+    bundle = ["output/update/latest.json", *(f"output/update/0.2.0/{n}" for n in range(4))]
+    assert places(bundle) == "output/update/ (5 files)"
