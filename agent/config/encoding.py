@@ -7,8 +7,8 @@ import re
 from agent.config.problems import Place
 
 MAX_BYTES = 1 << 20
-# YAML 1.2, 5.1: what is not c-printable, but for surrogates, which no UTF-8 has. Two sets, as one over all planes takes
-# longer to compile than a file to read.
+# YAML 1.2, 5.1: what is not c-printable, but for surrogates, which no UTF-8 has. Two sets, as one over all
+# planes takes longer to compile than a file to read.
 UNPRINTABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|(?=[\ufffe\uffff]).")
 MARK = b"\xef\xbb\xbf"
 # The first bytes of what people save or copy by mistake.
