@@ -131,6 +131,8 @@ def starter(request: pytest.FixtureRequest, accelerator: Acceleration, name: str
 
         def start(hardware: Hardware, deadline: float) -> Machine:
             folder = LOGS / re.sub(r"[^A-Za-z0-9_.-]+", "-", name.rpartition("/")[2])
+            if beside := sum(machine.running() for machine in mine):
+                folder = folder.with_name(f"{folder.name}-{beside + 1}")
             machine = Machine(hardware, accelerator, folder, deadline)
             mine.append(stack.enter_context(machine))
             machines.append(machine)

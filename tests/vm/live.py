@@ -23,7 +23,8 @@ HOST = "seeded"
 LOGIN_SECONDS = 90
 DISK_BYTES = 12 << 30
 MEMORY = 2048
-# A fixed address and a default route that leads nowhere: kubeadm wants one, and nothing is to be fetched.
+# A fixed address, and what a cluster of kubeadm wants, though nobody answers there: a default route, and a
+# name server that CoreDNS can forward to.
 OUTSIDE = "52:54:00:12:34:56"
 NETWORK = {
     "version": 2,
@@ -32,6 +33,7 @@ NETWORK = {
             "match": {"macaddress": OUTSIDE},
             "addresses": ["10.0.2.15/24"],
             "routes": [{"to": "0.0.0.0/0", "via": "10.0.2.2"}],
+            "nameservers": {"addresses": ["10.0.2.3"]},
         }
     },
 }
@@ -108,11 +110,17 @@ class LiveNode:
     def wait(self, command: str, seconds: float, pause: float = 5) -> str:
         """Wait until a command succeeds; what it says then. Raises BuildError with its last words."""
         deadline = time.monotonic() + stretched(seconds)
-        while (done := self.ask(command)).returncode != 0:
+        while True:
+            try:
+                done = self.ask(command)
+                if done.returncode == 0:
+                    return done.stdout
+                said = done.stdout
+            except subprocess.TimeoutExpired:
+                said = "no answer"
             if time.monotonic() > deadline:
-                raise BuildError(f"{command}: not within {stretched(seconds):.0f} s\n{done.stdout}")
+                raise BuildError(f"{command}: not within {stretched(seconds):.0f} s\n{said}")
             time.sleep(pause)
-        return done.stdout
 
     def reboot(self) -> None:
         """Start the machine again, in order, and wait until it can be used."""

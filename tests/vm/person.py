@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tasks.lib.paths import TOP
 
+AGAIN_SECONDS = 3
+
 
 class Person:
     """The terminal, what is typed and read there, and the command that runs in it."""
@@ -42,6 +44,17 @@ class Person:
             assert time.monotonic() < deadline, f"no {wanted!r} in\n{self.text}"
             assert self.process.poll() is None, f"ended, status {self.process.returncode}:\n{self.text}"
             self.read()
+
+    def press_until(self, keys: str, wanted: str, timeout: float) -> None:
+        """Press keys again and again: getty loses what is typed while it asks the terminal for its size."""
+        deadline = time.monotonic() + timeout
+        start = len(self.text)
+        while wanted not in self.text[start:]:
+            assert time.monotonic() < deadline, f"no {wanted!r} in\n{self.text}"
+            self.press(keys)
+            pause = time.monotonic() + AGAIN_SECONDS
+            while time.monotonic() < pause and wanted not in self.text[start:]:
+                self.read()
 
     def read(self) -> None:
         if select.select([self.terminal], [], [], 0.2)[0]:

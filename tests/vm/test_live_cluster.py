@@ -101,7 +101,7 @@ def test_two_machines(start: Start, live_iso: Path, nginx_archive: Path, tmp_pat
     for node in nodes:
         node.wait_session()
     first, second = nodes
-    first.wait("cloud-init status --wait", INIT_SECONDS * 2)
+    first.run("cloud-init status --wait", INIT_SECONDS * 2)
     wait_ready(first, 2)
     import_image(second, nginx_archive)
     pod = {
