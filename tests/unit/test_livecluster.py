@@ -70,3 +70,17 @@ def test_words_that_it_does_not_know_are_refused(cluster: Any, words: list[str])
 
 def test_it_can_be_executed() -> None:
     assert Path(SCRIPT).stat().st_mode & 0o111
+
+
+def test_what_happens_is_said_on_the_console_when_nobody_sees_it(
+    cluster: Any,  # noqa: ANN401
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console = tmp_path / "console"
+    cluster.say.__globals__["CONSOLE"] = console
+    cluster.say("kubeadm init begins")
+    assert capsys.readouterr().out == "cluster: kubeadm init begins\n"
+    assert console.read_text().strip() == "cluster: kubeadm init begins"
+    cluster.say.__globals__["CONSOLE"] = tmp_path / "missing" / "console"
+    cluster.say("kubeadm init has ended")

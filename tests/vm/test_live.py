@@ -35,6 +35,7 @@ def test_the_blank_disk_was_formatted_and_the_console_says_so(node: LiveNode) ->
     assert "[live-init] /dev/vda is blank: formatting it" in text
     assert "[live-init] what is written is kept on /dev/vda" in text
     assert "RAM ONLY" not in text
+    assert "a medium labelled cidata" in text, "what people need who can not log in"
 
 
 def test_the_seed_was_applied(node: LiveNode) -> None:
@@ -43,6 +44,7 @@ def test_the_seed_was_applied(node: LiveNode) -> None:
     assert node.run("id -un debian; sudo -u debian sudo -n id -u").split() == ["debian", "0"]
     assert "10.0.2.15/24" in node.run("ip -brief address")
     assert "default via 10.0.2.2" in node.run("ip route")
+    assert "boot stage" not in node.machine.serial.text(), "cloud-init speaks to the journal"
 
 
 def test_there_is_no_password(node: LiveNode) -> None:
