@@ -62,6 +62,12 @@ def test_systemd_has_nothing_to_complain_about(node: LiveNode) -> None:
         assert node.run(f"systemctl is-active {unit}").strip() == "active", unit
 
 
+def test_nothing_is_made_that_the_medium_has(node: LiveNode) -> None:
+    """Caches of systemd's first boot (systemd-update-done.service(8)) were made when the packages were."""
+    for unit in ("ldconfig", "systemd-journal-catalog-update", "systemd-hwdb-update", "systemd-sysusers"):
+        assert node.run(f"systemctl show -P ConditionResult {unit}").strip() == "no", unit
+
+
 def test_the_root_is_an_overlay_and_containers_lie_beside_it(node: LiveNode) -> None:
     assert node.run("findmnt -no FSTYPE /").strip() == "overlay"
     for folder in ("containerd", "kubelet", "etcd"):
