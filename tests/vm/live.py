@@ -19,8 +19,8 @@ from tests.vm.shell import PORT, Key
 
 EPOCH = 1795219200
 HOST = "seeded"
-# Of an emulated machine on an idle host, twice.
-LOGIN_SECONDS = 90
+# Of an emulated machine on an idle host, three times.
+LOGIN_SECONDS = 180
 DISK_BYTES = 12 << 30
 MEMORY = 2048
 # A fixed address, and what a cluster of kubeadm wants, though nobody answers there: a default route, and a

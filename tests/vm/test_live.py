@@ -15,6 +15,14 @@ from tests.vm.shell import Key
 MACHINE_SECONDS = 3600
 CONFIGURATION = "/etc/kubernetes/kubeadm.yaml"
 DISK = "/run/live/disk"
+UNITS = (
+    "multi-user.target",
+    "systemd-networkd",
+    "systemd-resolved",
+    "systemd-timesyncd",
+    "ssh",
+    "containerd",
+)
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
@@ -40,46 +48,46 @@ def test_the_blank_disk_was_formatted_and_the_console_says_so(node: LiveNode) ->
 
 def test_the_seed_was_applied(node: LiveNode) -> None:
     node.run("cloud-init status --wait")
-    assert node.run("hostname").strip() == live.HOST
-    assert node.run("id -un debian; sudo -u debian sudo -n id -u").split() == ["debian", "0"]
-    assert "10.0.2.15/24" in node.run("ip -brief address")
-    assert "default via 10.0.2.2" in node.run("ip route")
+    said = node.run("hostname; id -un debian; sudo -u debian sudo -n id -u").split()
+    assert said == [live.HOST, "debian", "0"]
+    network = node.run("ip -brief address; ip route")
+    assert "10.0.2.15/24" in network
+    assert "default via 10.0.2.2" in network
     assert "boot stage" not in node.machine.serial.text(), "cloud-init speaks to the journal"
 
 
 def test_there_is_no_password(node: LiveNode) -> None:
-    for line in node.run("cat /etc/shadow").splitlines():
+    shadow, settings = node.run("cat /etc/shadow; echo =; sshd -T").split("=\n")
+    for line in shadow.splitlines():
         assert line.split(":")[1].startswith(("*", "!")), line
-    settings = node.run("sshd -T")
     assert "permitrootlogin without-password" in settings
 
 
 def test_systemd_has_nothing_to_complain_about(node: LiveNode) -> None:
-    assert node.run("systemctl is-active multi-user.target").strip() == "active"
-    failed = node.run("systemctl list-units --failed --plain --no-legend")
-    assert failed.strip() == ""
-    for unit in ("systemd-networkd", "systemd-resolved", "systemd-timesyncd", "ssh", "containerd"):
-        assert node.run(f"systemctl is-active {unit}").strip() == "active", unit
+    assert node.run("systemctl list-units --failed --plain --no-legend").strip() == ""
+    assert node.run(f"systemctl is-active {' '.join(UNITS)}").split() == ["active"] * len(UNITS)
 
 
 def test_nothing_is_made_that_the_medium_has(node: LiveNode) -> None:
     """Caches of systemd's first boot (systemd-update-done.service(8)) were made when the packages were."""
-    for unit in ("ldconfig", "systemd-journal-catalog-update", "systemd-hwdb-update", "systemd-sysusers"):
-        assert node.run(f"systemctl show -P ConditionResult {unit}").strip() == "no", unit
+    units = "ldconfig systemd-journal-catalog-update systemd-hwdb-update systemd-sysusers"
+    assert node.run(f"systemctl show -P ConditionResult {units}").split() == ["no"] * 4
 
 
 def test_the_root_is_an_overlay_and_containers_lie_beside_it(node: LiveNode) -> None:
-    assert node.run("findmnt -no FSTYPE /").strip() == "overlay"
-    for folder in ("containerd", "kubelet", "etcd"):
-        row = node.run(f"findmnt -no FSTYPE,SOURCE /var/lib/{folder}")
-        assert row.split() == ["ext4", f"/dev/vda[/state/{folder}]"], row
+    places = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd")
+    asked = "; ".join(f"findmnt -no FSTYPE,SOURCE {place}" for place in ("/", *places))
+    root, *rows = node.run(asked).splitlines()
+    assert root.split()[0] == "overlay"
+    for place, row in zip(places, rows, strict=True):
+        assert row.split() == ["ext4", f"/dev/vda[/state/{Path(place).name}]"]
 
 
 def test_keys_and_identity_are_the_machines_own(node: LiveNode) -> None:
-    assert re.fullmatch(r"[0-9a-f]{32}", node.run("cat /etc/machine-id").strip())
-    assert node.run("ls /etc/ssh/ssh_host_ed25519_key.pub")
-    written = f"ls {DISK}/upper/etc/machine-id {DISK}/upper/etc/ssh/ssh_host_ed25519_key"
-    assert node.ask(written).returncode == 0, "made here, not shipped"
+    made = ("etc/machine-id", "etc/ssh/ssh_host_ed25519_key")
+    identity = node.run(f"cat /etc/machine-id; cd {DISK}/upper && ls {' '.join(made)}")
+    assert re.match(r"[0-9a-f]{32}\n", identity)
+    assert identity.split()[1:] == list(made), "made here, not shipped"
 
 
 def test_containerd_answers_and_the_images_are_there(node: LiveNode) -> None:
@@ -94,24 +102,23 @@ def test_containerd_answers_and_the_images_are_there(node: LiveNode) -> None:
 def test_the_units_of_kubernetes_are_sound(node: LiveNode) -> None:
     units = "kubelet.service containerd.service k8s-images.service"
     assert node.ask(f"systemd-analyze verify --man=no {units}").stdout == ""
-    assert node.run("systemctl is-enabled kubelet").strip() == "enabled"
-    assert node.run("swapon --show").strip() == ""
+    assert node.run("systemctl is-enabled kubelet; swapon --show").strip() == "enabled"
 
 
 def test_kubeadm_takes_the_configuration(node: LiveNode) -> None:
-    node.run(f"kubeadm config validate --config {CONFIGURATION}")
-    said = node.run(f"kubeadm init --dry-run --config {CONFIGURATION}", 600)
+    words = f"--config {CONFIGURATION}"
+    said = node.run(f"kubeadm config validate {words} && kubeadm init --dry-run {words}", 600)
     assert "Your Kubernetes control-plane has initialized successfully" in said
 
 
 def test_what_was_written_survives_and_the_disk_was_left_clean(node: LiveNode) -> None:
-    before = node.run("cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub")
-    node.run("echo kept > /root/file; echo kept > /var/lib/etcd/file")
+    identity = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub"
+    before = node.run(f"echo kept >/root/file; echo kept >/var/lib/etcd/file; {identity}")
     place = node.machine.serial.position()
     node.reboot()
-    assert node.run("cat /root/file /var/lib/etcd/file").split() == ["kept", "kept"]
-    assert node.run("cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub") == before
-    assert node.run("journalctl --list-boots --quiet | wc -l").strip() == "2", "the journal is kept"
+    assert node.run(identity) == before
+    said = node.run("cat /root/file /var/lib/etcd/file; journalctl --list-boots --quiet | wc -l")
+    assert said.split() == ["kept", "kept", "2"], "the journal is kept, too"
     assert "blank" not in node.machine.serial.text(place)
     log = node.run("cat /run/kubesolo/boot.log")
     assert "checking the file system" not in log, "systemd-shutdown has unmounted it"
