@@ -103,6 +103,8 @@ def test_the_units_of_kubernetes_are_sound(node: LiveNode) -> None:
     units = "kubelet.service containerd.service k8s-images.service"
     assert node.ask(f"systemd-analyze verify --man=no {units}").stdout == ""
     assert node.run("systemctl is-enabled kubelet; swapon --show").strip() == "enabled"
+    said = node.run("systemctl show -P Slice kubelet containerd; systemctl show -P CPUWeight k8s.slice")
+    assert said.split() == ["k8s.slice", "k8s.slice", "20"], "pods come first"
 
 
 def test_kubeadm_takes_the_configuration(node: LiveNode) -> None:
