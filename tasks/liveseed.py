@@ -53,10 +53,8 @@ class Seed:
         if self.keys:
             document |= key_users(self.keys)
         else:
-            document["chpasswd"] = {
-                "expire": False,
-                "users": [{"name": "root", "password": PASSWORD, "type": "text"}],
-            }
+            # Not chpasswd: cloud-init gets to that when the prompt is long there.
+            document["users"] = [{"name": "root", "plain_text_passwd": PASSWORD, "lock_passwd": False}]
             files[SSHD] = "PermitRootLogin yes\nPasswordAuthentication yes\n"
         if files:
             document["write_files"] = [{"path": path, "content": text} for path, text in files.items()]

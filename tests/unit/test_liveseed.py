@@ -42,10 +42,10 @@ def test_the_classic_password_is_there_only_without_a_key_and_says_so() -> None:
     found = yaml.safe_load(text)
     assert text.startswith("#cloud-config\n")
     assert "development machine" in text
-    assert found["chpasswd"]["users"] == [{"name": "root", "password": "root", "type": "text"}]
+    assert found["users"] == [{"name": "root", "plain_text_passwd": "root", "lock_passwd": False}]
     assert "PermitRootLogin yes" in found["write_files"][0]["content"]
     text = Seed("node", (KEY,)).user_data()
-    assert "chpasswd" not in text
+    assert "plain_text_passwd" not in text
     assert "password" not in text.replace("lock_passwd", "")
     assert "PermitRootLogin" not in text
     users = yaml.safe_load(text)["users"]
