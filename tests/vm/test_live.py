@@ -115,11 +115,11 @@ def test_kubeadm_takes_the_configuration(node: LiveNode) -> None:
 
 def test_what_was_written_survives_and_the_disk_was_left_clean(node: LiveNode) -> None:
     identity = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub"
-    before = node.run(f"echo kept >/root/file; echo kept >/var/lib/etcd/file; {identity}")
+    before = node.run(f"echo kept >~/file; echo kept >/var/lib/etcd/file; {identity}")
     place = node.machine.serial.position()
     node.reboot()
     assert node.run(identity) == before
-    said = node.run("cat /root/file /var/lib/etcd/file; journalctl --list-boots --quiet | wc -l")
+    said = node.run("cat ~/file /var/lib/etcd/file; journalctl --list-boots --quiet | wc -l")
     assert said.split() == ["kept", "kept", "2"], "the journal is kept, too"
     assert "blank" not in node.machine.serial.text(place)
     log = node.run("cat /run/kubesolo/boot.log")
