@@ -15,11 +15,13 @@ from tasks.lib.paths import BUILD
 from tasks.lib.release.product import named
 from tasks.lib.vm.accel import Acceleration, acceleration
 from tasks.lib.vm.hardware import Hardware
+from tasks.lib.vm.kube import Cluster
 from tasks.lib.vm.machine import Machine
 from tasks.lib.vm.media import BootFiles, boot_files
 from tasks.lib.vm.patience import stretched
 from tasks.testimages import nginx
 from tests.vm import evidence
+from tests.vm.node import READY_SECONDS, wait_cluster
 
 LOGS = BUILD / "test-logs"
 CONSOLE_LINES = 80
@@ -141,6 +143,14 @@ def starter(request: pytest.FixtureRequest, accelerator: Acceleration, name: str
         yield start
     for machine in mine:
         machines.remove(machine)
+
+
+@pytest.fixture(scope="module")
+def cluster(machine: Machine) -> Iterator[Cluster]:
+    """The API of the machine that the module's tests share; it takes pods."""
+    client = wait_cluster(machine, READY_SECONDS)
+    yield client
+    client.close()
 
 
 def start_again(start: Start, machine: Machine, deadline: float) -> Machine:

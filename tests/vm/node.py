@@ -20,6 +20,9 @@ LAST_STAGE = "stage-90-kubesolo"
 # A question costs the guest a few milliseconds.
 PAUSE_SECONDS = 3
 PAYLOAD_START = "payload-exec"
+ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
+# Patience, not a goal: what is promised is asserted where it is measured.
+READY_SECONDS = 300
 MAX_CRASHES = 2
 LOG_LINES = 60
 LOG_COLUMNS = 300
@@ -81,6 +84,18 @@ def wait_log(machine: Machine, text: str, timeout: float) -> str:
 def connect(machine: Machine) -> Cluster:
     """The node's API; the node has passed apiserver-listening."""
     return Cluster(machine.host.wait("kubeconfig", 60), machine.port(API))
+
+
+def wait_cluster(machine: Machine, timeout: float) -> Cluster:
+    """The API of a node that takes pods.
+
+    Ready says nothing of the controllers' first round: until it is over, there is no account that pods have,
+    and the API refuses them.
+    """
+    wait_milestones(machine, READY, timeout)
+    cluster = connect(machine)
+    cluster.wait(ACCOUNT, bool, timeout, "the account of the default namespace's pods")
+    return cluster
 
 
 def wait_port(machine: Machine, port: int, timeout: float) -> None:

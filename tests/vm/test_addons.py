@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,11 @@ from tests.vm import web
 from tests.vm.conftest import Start, start_again
 from tests.vm.killer import killer
 from tests.vm.kubectl import Kubectl, kubectl_of
-from tests.vm.node import API, READY, connect, wait_log, wait_milestones
+from tests.vm.node import API, READY, READY_SECONDS, wait_log, wait_milestones
 from tests.vm.workload import data_disk, deploy, run_script, wait_available, wait_ended
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 3600
-READY_SECONDS = 150
 WAIT_SECONDS = 120
 # kubelet looks every ten seconds or so, and an autoscaler every fifteen.
 FIGURES_SECONDS = 120
@@ -65,12 +63,10 @@ def machine(
 
 
 @pytest.fixture(scope="module")
-def cluster(machine: Machine) -> Iterator[Cluster]:
-    wait_milestones(machine, READY, READY_SECONDS)
-    client = connect(machine)
-    deploy(client)
-    yield client
-    client.close()
+def cluster(cluster: Cluster) -> Cluster:
+    """With nginx behind its Service."""
+    deploy(cluster)
+    return cluster
 
 
 @pytest.fixture(scope="module")

@@ -19,14 +19,13 @@ from tasks.lib.vm.kube import Cluster, Object
 from tasks.lib.vm.machine import Machine
 from tests.vm import plant, web
 from tests.vm.conftest import Start, start_again
-from tests.vm.node import API, READY, connect, stretched, wait_log, wait_milestones
+from tests.vm.node import API, READY, READY_SECONDS, stretched, wait_log, wait_milestones
 from tests.vm.shell import PORT, Key
 from tests.vm.workload import wait_ended
 
 DISK_MIB = 1024
 STICK_MIB = 64
 MACHINE_SECONDS = 1800
-READY_SECONDS = 150
 IMPORT_SECONDS = 120
 PULLED = "docker.io/plant/small:1"
 STARTED = "milestone: payload-start"
@@ -65,14 +64,6 @@ def machine(
             forwards={API: 0, PORT: 0},
         )
         yield start_shared(hardware, MACHINE_SECONDS)
-
-
-@pytest.fixture(scope="module")
-def cluster(machine: Machine) -> Iterator[Cluster]:
-    wait_milestones(machine, READY, READY_SECONDS)
-    client = connect(machine)
-    yield client
-    client.close()
 
 
 def pod(name: str, image: str, script: str, policy: str = "Never", **more: object) -> Object:

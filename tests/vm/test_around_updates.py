@@ -23,11 +23,10 @@ from tasks.lib.vm.machine import Machine
 from tests.powercut.slotdisk import DATA_OFFSET
 from tests.unit.update.prometheus import parse
 from tests.vm.conftest import Start, product
-from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_milestones
+from tests.vm.node import API, READY, READY_SECONDS, connect, stretched, wait_booted, wait_milestones
 from tests.vm.test_slots import Disk, switch_off
 
 BOOT_SECONDS = 90
-READY_SECONDS = 300
 MACHINE_SECONDS = 1800
 METRICS = 9100
 TRIAL = {"active_slot": "A", "boot_counter": "3", "boot_success": "0"}

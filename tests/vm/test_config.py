@@ -22,6 +22,7 @@ from tests.vm.conftest import Start
 from tests.vm.node import (
     HANDOVER,
     READY,
+    READY_SECONDS,
     fetch_kubeconfig,
     stretched,
     wait_booted,
@@ -147,7 +148,6 @@ kubesolo:
 """
 TOKEN = "a-token-of-the-test-0123"
 PROBLEM = "ConfigurationProblem"
-READY_SECONDS = 150
 
 
 def conditions(node: Object, status: str) -> list[Object]:

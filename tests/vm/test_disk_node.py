@@ -15,12 +15,11 @@ from tasks.lib.vm.media import boot_files
 from tests.powercut.slotdisk import DATA_OFFSET
 from tests.vm import web
 from tests.vm.conftest import Start
-from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_milestones
+from tests.vm.node import API, READY, READY_SECONDS, connect, stretched, wait_booted, wait_milestones
 from tests.vm.workload import ask_node_port, deploy, wait_available
 
 BOOT_SECONDS = 90
 INSTALL_SECONDS = 300
-READY_SECONDS = 240
 MACHINE_SECONDS = 1800
 
 pytestmark = [pytest.mark.timeout(3 * MACHINE_SECONDS), pytest.mark.long]

@@ -9,10 +9,9 @@ import pytest
 from tasks.lib.vm.disks import write_data_disk
 from tasks.lib.vm.hardware import Hardware
 from tests.vm.conftest import Start
-from tests.vm.node import READY, stretched, wait_booted, wait_milestones
+from tests.vm.node import READY, READY_SECONDS, stretched, wait_booted, wait_milestones
 
 BOOT_SECONDS = 60
-READY_SECONDS = 150
 # On a busy host; the waits themselves end much earlier on an idle one.
 MACHINE_SECONDS = 900
 

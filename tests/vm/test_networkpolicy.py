@@ -6,7 +6,6 @@ The tests run in this order on one machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,11 @@ from tasks.lib.vm.kube import Cluster, Object, condition
 from tasks.lib.vm.machine import Machine
 from tests.vm import web
 from tests.vm.conftest import Start
-from tests.vm.node import API, READY, connect, wait_log, wait_milestones
+from tests.vm.node import API, wait_log
 from tests.vm.workload import DEPLOYMENT, ask_node_port, data_disk, deploy, run_script
 
 DISK_MIB = 2048
 MACHINE_SECONDS = 1800
-READY_SECONDS = 150
 LOG_SECONDS = 30
 # The name is looked up, by UDP through one Service; the page comes by TCP through another.
 ASK = "wget -q -T 5 -O - http://web.default.svc.cluster.local/ || echo no answer"
@@ -40,12 +38,10 @@ def machine(
 
 
 @pytest.fixture(scope="module")
-def cluster(machine: Machine) -> Iterator[Cluster]:
-    wait_milestones(machine, READY, READY_SECONDS)
-    client = connect(machine)
-    deploy(client)
-    yield client
-    client.close()
+def cluster(cluster: Cluster) -> Cluster:
+    """With nginx behind its Service."""
+    deploy(cluster)
+    return cluster
 
 
 def policy(name: str, spec: Object) -> Object:

@@ -5,7 +5,6 @@ The tests run in this order on one machine, as a boot costs the best part of a m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.vm.node import (
     API,
     HANDOVER,
     READY,
+    READY_SECONDS,
     connect,
     fetch_kubeconfig,
     marker_seen,
@@ -42,7 +42,6 @@ from tests.vm.workload import (
 DISK_MIB = 2048
 MACHINE_SECONDS = 1800
 BOOT_SECONDS = 60
-READY_SECONDS = 150
 # All less than the 20 s that there are, more than the second that what is left gets at the end. What ends
 # early is over while others still have their time: it must not be started again.
 TIDY_SECONDS = {"tidy": 3, "slow": 12}
@@ -64,14 +63,6 @@ def machine(
         firmware_files={"opt/os.kubesolo/kubeconfig-token": TOKEN},
     )
     return start_shared(hardware, MACHINE_SECONDS)
-
-
-@pytest.fixture(scope="module")
-def cluster(machine: Machine) -> Iterator[Cluster]:
-    wait_milestones(machine, READY, READY_SECONDS)
-    client = connect(machine)
-    yield client
-    client.close()
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,10 @@ from tests.powercut import states
 from tests.powercut.volatile import VolatileDisk
 from tests.powercut.writelog import Replay, copy_sparse
 from tests.vm.conftest import Start
-from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_milestones
+from tests.vm.node import API, READY, READY_SECONDS, connect, stretched, wait_booted, wait_milestones
 
 STUB_MIB, NODE_MIB = 256, 1024
 BOOT_SECONDS = 60
-READY_SECONDS = 240
 MACHINE_SECONDS = 1800
 LOAD_SECONDS = 40
 WRITERS = 3

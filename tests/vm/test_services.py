@@ -22,7 +22,7 @@ from tasks.lib.vm.machine import Machine
 from tests.vm import web
 from tests.vm.conftest import Start
 from tests.vm.killer import killer
-from tests.vm.node import API, READY, connect, wait_milestones
+from tests.vm.node import API
 from tests.vm.outage import Watch, api_answers, dns_longest, dns_watch, watching
 from tests.vm.workload import (
     ask_node_port,
@@ -37,7 +37,6 @@ from tests.vm.workload import (
 DISK_MIB = 2048
 MACHINE_SECONDS = 3600
 LONG_SECONDS = 7200
-READY_SECONDS = 300
 PODS, SERVICES, DNS, FIRST = "172.20.", "172.21.0.0/20", "172.21.0.10", "172.21.0.1"
 FLAGS = f"--pod-cidr={PODS}0.0/16 --service-cidr={SERVICES}\n"
 # What asking itself may take on a slow host.
@@ -62,12 +61,10 @@ def machine(
 
 
 @pytest.fixture(scope="module")
-def cluster(machine: Machine) -> Iterator[Cluster]:
-    wait_milestones(machine, READY, READY_SECONDS)
-    client = connect(machine)
-    deploy(client)
-    yield client
-    client.close()
+def cluster(cluster: Cluster) -> Cluster:
+    """With nginx behind its Service."""
+    deploy(cluster)
+    return cluster
 
 
 def patch(cluster: Cluster, path: str, change: Object) -> None:

@@ -23,12 +23,21 @@ from tasks.lib.vm.kube import Cluster, condition
 from tasks.lib.vm.machine import Machine
 from tasks.lib.vm.media import BootFiles, append_segment, boot_files
 from tests.vm.conftest import Start
-from tests.vm.node import API, PAYLOAD_START, READY, connect, passes, stretched, wait_booted, wait_milestones
+from tests.vm.node import (
+    API,
+    PAYLOAD_START,
+    READY,
+    READY_SECONDS,
+    connect,
+    passes,
+    stretched,
+    wait_booted,
+    wait_milestones,
+)
 
 BOOT_SECONDS = 60
 STUB_SECONDS = 240
 NODE_SECONDS = 1500
-READY_SECONDS = 150
 # The host as the guest sees it.
 HOST = "10.0.2.2"
 SET = "set by NTP"

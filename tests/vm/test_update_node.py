@@ -16,13 +16,12 @@ from tests.updates import broken
 from tests.vm import site as sites
 from tests.vm import web
 from tests.vm.conftest import Start
-from tests.vm.node import API, READY, connect, stretched, wait_booted, wait_milestones
+from tests.vm.node import API, READY, READY_SECONDS, connect, stretched, wait_booted, wait_milestones
 from tests.vm.site import Site
 from tests.vm.test_slots import slot_of
 from tests.vm.workload import ask_node_port, deploy, wait_available
 
 BOOT_SECONDS = 90
-READY_SECONDS = 240
 APPLY_SECONDS = 300
 # Of a version that is well, however busy the host is; and of one that never will be.
 PATIENT_SECONDS, SHORT_SECONDS = 1200, 150

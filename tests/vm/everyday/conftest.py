@@ -18,7 +18,7 @@ from tasks.lib.vm.machine import Machine
 from tasks.testimages import nginx_reference
 from tests.vm.conftest import Start, start_again, starter
 from tests.vm.kubectl import Kubectl, kubectl_of
-from tests.vm.node import API, READY, connect, wait_log, wait_milestones
+from tests.vm.node import API, READY, READY_SECONDS, wait_cluster, wait_log, wait_milestones
 from tests.vm.workload import data_disk
 
 NAMESPACE = "/api/v1/namespaces/default"
@@ -26,7 +26,6 @@ MANIFESTS = Path(__file__).parent / "manifests"
 MEMORY_MIB = 2048
 DISK_MIB = 4096
 MACHINE_SECONDS = 7200
-READY_SECONDS = 300
 POD_SECONDS = 180
 IMPORT_SECONDS = 120
 # Not validated on this side, which would have the API describe itself first.
@@ -127,12 +126,10 @@ def everyday(
     starts: Iterator[Start] = starter(request, accelerator, "everyday")
     for start in starts:
         machine = start(hardware, MACHINE_SECONDS)
-        wait_milestones(machine, READY, READY_SECONDS)
+        cluster, kubectl = wait_cluster(machine, READY_SECONDS), kubectl_of(machine, folder)
         wait_log(machine, f"imported {nginx_reference()}", IMPORT_SECONDS)
-        cluster, kubectl = connect(machine), kubectl_of(machine, folder)
         (node,) = cluster.get("/api/v1/nodes")["items"]
         used = Everyday(machine, cluster, kubectl, node["metadata"]["name"], start)
-        cluster.wait(f"{NAMESPACE}/serviceaccounts/default", bool, POD_SECONDS, "the pods' account")
         used.apply((MANIFESTS / "common.yaml").read_text())
         yield used
         used.cluster.close()
