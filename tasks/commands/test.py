@@ -16,6 +16,8 @@ DESCRIPTION = """\
 Everything after the command goes to pytest: ./doit test -k ready, ./doit test tests/unit. Only tests/vm needs
 products, so nothing is built when just other folders are named. Tests that build products again and again
 (marked `long`) run with ./doit test-all."""
+# Said at the end: which tests the time went to.
+SLOWEST = ("--durations=40", "--durations-min=10")
 WITHOUT_PRODUCTS = ("tests/unit", "tests/device", "tests/long")
 
 
@@ -34,7 +36,7 @@ class Plugin(GraphCommand):
             self.execute({}, [])
         os.chdir(TOP)
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "pytest", *self.selection, *in_args])
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *SLOWEST, *self.selection, *in_args])
         raise AssertionError("not reached")
 
     def work(self, options: dict[str, Any], names: list[str]) -> int:

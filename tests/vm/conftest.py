@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dodo import PRODUCTS, TARGET
-from tasks.lib.paths import BUILD
+from tasks.lib.paths import BUILD, TOP
 from tasks.lib.release.product import named
 from tasks.lib.vm.accel import Acceleration, acceleration
 from tasks.lib.vm.hardware import Hardware
@@ -28,6 +29,7 @@ CONSOLE_LINES = 80
 OFF_SECONDS = 90
 
 Start = Callable[[Hardware, float], Machine]
+Picture = Callable[[Machine, str], None]
 on = pytest.StashKey[list[Machine]]()
 
 
@@ -151,6 +153,19 @@ def cluster(machine: Machine) -> Iterator[Cluster]:
     client = wait_cluster(machine, READY_SECONDS)
     yield client
     client.close()
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Picture:
+    """Keeps a machine's screen beside its console, and with --write-pictures in docs/images."""
+
+    def take(machine: Machine, name: str) -> None:
+        file = machine.folder / f"{name}.png"
+        machine.screenshot(file)
+        if request.config.getoption("--write-pictures"):
+            shutil.copyfile(file, TOP / "docs" / "images" / file.name)
+
+    return take
 
 
 def start_again(start: Start, machine: Machine, deadline: float) -> Machine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tasks.lib.vm.hardware import Hardware
 from tasks.lib.vm.media import boot_files
 from tests.powercut.slotdisk import DATA_OFFSET
 from tests.vm import web
-from tests.vm.conftest import Start
+from tests.vm.conftest import Picture, Start
 from tests.vm.node import API, READY, READY_SECONDS, connect, stretched, wait_booted, wait_milestones
 from tests.vm.workload import ask_node_port, deploy, wait_available
 
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.timeout(3 * MACHINE_SECONDS), pytest.mark.long]
 
 
 def test_an_installed_node_becomes_ready_and_keeps_its_workload(
-    start: Start, iso: Path, nginx_archive: Path, tmp_path: Path
+    start: Start, picture: Picture, iso: Path, nginx_archive: Path, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk.img"
     disk.touch()
@@ -43,8 +44,15 @@ def test_an_installed_node_becomes_ready_and_keeps_its_workload(
     hardware = Hardware(data=disk, forwards={API: 0, web.NODE_PORT: 0})
     names = (*READY, "boot-confirmed")
     node = start(hardware, MACHINE_SECONDS)
+    node.serial.wait("other ways to start", stretched(BOOT_SECONDS))
+    time.sleep(1)  # the screen comes after the serial line
+    picture(node, "disk-menu")
     wait_booted(node, BOOT_SECONDS)
     wait_milestones(node, names, READY_SECONDS)
+    node.serial.wait("s: Ready", stretched(60))
+    node.type_text("\n")  # a key draws it anew
+    time.sleep(2)
+    picture(node, "status-screen")
     print(node.host.ask("milestones"), node.host.memory().used // 1024, "MiB in use, all")
     client = connect(node)
     deploy(client)
