@@ -20,16 +20,14 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/mount"
-	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/containerd/containerd/v2/plugins/content/local"
-	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
 	"github.com/containerd/platforms"
 	"github.com/klauspost/compress/zstd"
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	bolt "go.etcd.io/bbolt"
+
+	"kubesolo.io/os/payload/internal/storetest"
 )
 
 // differ unpacks nothing, but reads a layer as a whole and tells its digest: mounts need another machine. The VM tests
@@ -70,23 +68,7 @@ type node struct {
 func newNode(t *testing.T) (context.Context, node) {
 	t.Helper()
 	root := t.TempDir()
-	blobs, err := local.NewStore(filepath.Join(root, "content"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	layers, err := overlay.NewSnapshotter(filepath.Join(root, "overlay"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := bolt.Open(filepath.Join(root, "meta.db"), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = layers.Close(), file.Close() })
-	db := metadata.NewDB(file, blobs, map[string]snapshots.Snapshotter{snapshotter: layers})
-	if err := db.Init(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	db := storetest.Open(t, root, snapshotter)
 	d := &differ{content: db.ContentStore()}
 	client, err := containerd.New("", containerd.WithServices(
 		containerd.WithContentStore(db.ContentStore()), containerd.WithSnapshotters(db.Snapshotters()),

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,12 +24,11 @@ import (
 	"kubesolo.io/os/payload/manifests"
 )
 
-// wantedAddons lists all add-ons, those that are switched off without objects.
-func wantedAddons(c *components.Config) []addons.Addon {
+// otherAddons lists all but cluster DNS, those that are switched off without objects.
+func otherAddons(c *components.Config) []addons.Addon {
 	o := c.Options
 	edge := manifests.Edge{ID: o.EdgeID, Key: o.EdgeKey, Async: o.EdgeAsync}
 	return []addons.Addon{
-		dnsAddon(c),
 		given("local-storage", o.LocalStorage, manifests.LocalPath),
 		given("metrics", o.Wants("metrics"), manifests.Metrics),
 		given("portainer", true, manifests.Portainer(edge)),
@@ -67,40 +67,59 @@ func bringAddons(
 		journal.Warn("addons", "%v", err)
 		return
 	}
-	bringDNSFirst(ctx, client, c, ready)
+	dns := step{do: func() error { return bringDNS(ctx, client, c) }}
+	others := step{do: func() error { return addons.Apply(ctx, client, otherAddons(c)...) }}
+	for !dns.done() && sleep(ctx, ready, firstRetry) {
+	}
 	if _, came := wait(ctx, ready); !came {
 		return
 	}
-	err = addons.Apply(ctx, client, wantedAddons(c)...)
+	others.done()
 	serveAddons(group, c)
-	for delay := firstRetry; err != nil; delay = min(2*delay, lastRetry) {
+	for delay := firstRetry; !dns.succeeded || !others.succeeded; delay = min(2*delay, lastRetry) {
 		if delay > 4*firstRetry { // what is only busy starting has had its time
-			journal.Warn("addons", "trying again in %v: %v", delay, err)
+			journal.Warn("addons", "trying again in %v: %v", delay, errors.Join(dns.err, others.err))
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, nil, delay) {
 			return
-		case <-time.After(delay):
 		}
-		err = addons.Apply(ctx, client, wantedAddons(c)...)
+		dns.done()
+		others.done()
 	}
 	journal.Say("addons", "applied")
 }
 
-// bringDNSFirst tries until the API server is ready: not everything that it needs is there before.
-func bringDNSFirst(ctx context.Context, client dynamic.Interface, c *components.Config, ready <-chan struct{}) {
-	for beginDNS(ctx, client, c) != nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ready:
-			return
-		case <-time.After(firstRetry):
-		}
+// A step is done once and for all when it has succeeded.
+type step struct {
+	do        func() error
+	succeeded bool
+	err       error
+}
+
+// done tries the step unless it has succeeded before.
+func (s *step) done() bool {
+	if !s.succeeded {
+		s.err = s.do()
+		s.succeeded = s.err == nil
+	}
+	return s.succeeded
+}
+
+// sleep waits; false when the context has ended or `over` is closed meanwhile.
+func sleep(ctx context.Context, over <-chan struct{}, delay time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-over:
+		return false
+	case <-time.After(delay):
+		return true
 	}
 }
 
-func beginDNS(ctx context.Context, client dynamic.Interface, c *components.Config) error {
+// bringDNS has the objects of cluster DNS and its first pod. Before the API server is ready not all is there that it
+// needs.
+func bringDNS(ctx context.Context, client dynamic.Interface, c *components.Config) error {
 	if err := addons.Apply(ctx, client, dnsAddon(c)); err != nil || !c.Options.Wants("coredns") {
 		return err
 	}
