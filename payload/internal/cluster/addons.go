@@ -67,7 +67,7 @@ func bringAddons(
 		journal.Warn("addons", "%v", err)
 		return
 	}
-	dns := step{do: func() error { return bringDNS(ctx, client, c) }}
+	dns := step{do: func() error { return makeDNS(ctx, client, c) }}
 	others := step{do: func() error { return addons.Apply(ctx, client, otherAddons(c)...) }}
 	for !dns.done() && sleep(ctx, ready, firstRetry) {
 	}
@@ -117,9 +117,9 @@ func sleep(ctx context.Context, over <-chan struct{}, delay time.Duration) bool 
 	}
 }
 
-// bringDNS has the objects of cluster DNS and its first pod. Before the API server is ready not all is there that it
+// makeDNS has the objects of cluster DNS and its first pod. Before the API server is ready not all is there that it
 // needs.
-func bringDNS(ctx context.Context, client dynamic.Interface, c *components.Config) error {
+func makeDNS(ctx context.Context, client dynamic.Interface, c *components.Config) error {
 	if err := addons.Apply(ctx, client, dnsAddon(c)); err != nil || !c.Options.Wants("coredns") {
 		return err
 	}
