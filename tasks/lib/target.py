@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,48 +86,48 @@ class Target:
 
     # Where intermediates lie: what differs with fewer dimensions is shared by more targets.
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Of what differs with the architecture alone."""
         return BUILD / self.arch.name
 
-    @property
+    @cached_property
     def kernel_folder(self) -> Path:
         """Of what differs with the kernel."""
         return self.folder / f"kernel-{self.kernel}-{self.flavour}"
 
-    @property
+    @cached_property
     def base_folder(self) -> Path:
         """Of what differs with the base."""
         return self.folder / f"base-{self.base}"
 
-    @property
+    @cached_property
     def payload_folder(self) -> Path:
         """Of what differs with the payload, and with the base for one that is linked with its libraries."""
         return self.folder / f"payload-{self.payload}{f'-{self.base}' if self.payload in LINKED else ''}"
 
-    @property
+    @cached_property
     def system_folder(self) -> Path:
         """Of what differs with base and kernel."""
         return self.folder / f"system-{self.base}-{self.kernel}-{self.flavour}"
 
-    @property
+    @cached_property
     def version_folder(self) -> Path:
         """Of what differs with the version."""
         return self.folder / f"version-{self.version}"
 
-    @property
+    @cached_property
     def edition_folder(self) -> Path:
         """Of what differs with the version, and with whether it is for tests."""
         return self.folder / self._edition
 
-    @property
+    @cached_property
     def product_folder(self) -> Path:
         """Of what differs with everything."""
         system = f"{self.payload}-{self.base}-{self.kernel}-{self.flavour}"
         return self.folder / f"product-{system}-{self._edition}"
 
-    @property
+    @cached_property
     def _edition(self) -> str:
         return f"{'test' if self.for_tests else 'release'}-{self.version}"
 

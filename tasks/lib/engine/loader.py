@@ -6,8 +6,10 @@ import importlib
 import inspect
 import os
 import traceback
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice, takewhile
 from pathlib import Path
 
 from doit.exceptions import InvalidDodoFile, InvalidTask
@@ -85,21 +87,29 @@ def connect(tasks: list[Task]) -> None:
                 raise BuildError(f"{target} is the target of both {makers[target].name} and {task.name}")
             makers[target] = task
     for target, task in makers.items():
-        for parent in Path(target).parents:
-            if str(parent) in makers:
-                other = makers[str(parent)].name
+        for parent in _above(target):
+            if parent in makers:
+                other = makers[parent].name
                 raise BuildError(f"target {target} of {task.name} lies inside target {parent} of {other}")
+    targets = sorted(makers)
     for task in tasks:
         for path in sorted(task.file_dep):
-            for maker in _makers_of(path, makers):
+            for maker in _makers_of(path, makers, targets):
                 if maker is not task and maker.name not in task.task_dep:
                     task.task_dep.append(maker.name)
 
 
-def _makers_of(path: str, makers: dict[str, Task]) -> list[Task]:
-    """The tasks that make `path`, something above it or something below it."""
+def _makers_of(path: str, makers: dict[str, Task], targets: list[str]) -> list[Task]:
+    """The tasks that make `path`, what it lies in or what lies in it; `targets` are those of `makers`, sorted."""
     if path in makers:
         return [makers[path]]
-    above = [makers[str(parent)] for parent in Path(path).parents if str(parent) in makers]
+    above = [makers[parent] for parent in _above(path) if parent in makers]
     inside = f"{path}{os.sep}"
-    return above + [task for target, task in makers.items() if target.startswith(inside)]
+    after = islice(targets, bisect_left(targets, inside), None)
+    return above + [makers[target] for target in takewhile(lambda target: target.startswith(inside), after)]
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders that a path lies in, the nearest first."""
+    while path := path.rpartition(os.sep)[0]:
+        yield path

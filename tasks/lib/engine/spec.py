@@ -29,10 +29,13 @@ class Artifact:
     group: str
 
 
+INSIDE = f"{TOP}{os.sep}"
+
+
+@functools.lru_cache(None)
 def relative(path: str | Path) -> str:
     """A path as records keep it: normalised, and relative to the checkout when it is inside."""
-    full = os.path.normpath(os.path.join(TOP, path))
-    return os.path.relpath(full, TOP) if full.startswith(f"{TOP}{os.sep}") else full
+    return os.path.normpath(os.path.join(INSIDE, path)).removeprefix(INSIDE)
 
 
 def definition_of(build: Callable[..., object]) -> tuple[str, str, str]:
@@ -42,7 +45,7 @@ def definition_of(build: Callable[..., object]) -> tuple[str, str, str]:
     """
     bound = ""
     if isinstance(build, functools.partial):
-        bound = repr((build.args, sorted(build.keywords.items()))).replace(f"{TOP}{os.sep}", "")
+        bound = repr((build.args, sorted(build.keywords.items()))).replace(INSIDE, "")
         build = build.func
     name = getattr(build, "__qualname__", "?")
     if "<" in name or "." in name or " at 0x" in bound:

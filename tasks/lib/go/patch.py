@@ -13,7 +13,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -64,6 +63,8 @@ def read_patch(path: Path) -> Patch:
     """A patch file; BuildError when its header is not complete."""
     text = path.read_text(encoding="utf-8")
     head, mark, diff = text.partition("\n--- ")
+    from email.parser import HeaderParser
+
     found = HeaderParser().parsestr(head)
     if missing := [name for name in HEADER if not found.get(name, "").strip()]:
         raise BuildError(f"{path}: its header lacks {', '.join(missing)}", "see the other patches")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,5 +145,7 @@ def unknown(rule: Rule) -> str:
 
 def near(rule: Rule, paths: Mapping[str, str]) -> str:
     """Modules with names like the wanted one, for the error message."""
+    import difflib
+
     found = difflib.get_close_matches(module_name(rule.pattern), paths, n=3) if rule.is_name else []
     return f"; did you mean {' or '.join(found)}?" if found else ""
