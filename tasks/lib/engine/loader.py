@@ -100,7 +100,7 @@ def connect(tasks: list[Task]) -> None:
 
 
 def _makers_of(path: str, makers: dict[str, Task], targets: list[str]) -> list[Task]:
-    """The tasks that make `path`, what it lies in or what lies in it; `targets`: those of `makers`, sorted."""
+    """The tasks that make `path`, what it lies in or what lies in it; `targets`: all, sorted."""
     if path in makers:
         return [makers[path]]
     above = [makers[parent] for parent in _above(path) if parent in makers]
