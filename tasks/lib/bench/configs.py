@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
-from tasks.lib.bench.boots import BOOT_SECONDS, LAST_STAGE, MACHINE_SECONDS, median
+from tasks.lib.bench.boots import BOOT_SECONDS, LAST_STAGE, MACHINE_SECONDS
 from tasks.lib.bench.report import table
 from tasks.lib.formats.tree import Tree
 from tasks.lib.vm.accel import EMULATION
