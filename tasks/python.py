@@ -33,18 +33,27 @@ AGENT = TOP / "agent"
 
 @dataclass(frozen=True)
 class Selection:
-    """tasks/python.toml: names of modules, of encodings, and of compiled extensions."""
+    """tasks/python.toml: names of modules, of encodings, of compiled extensions, and of the files that are
+    read first.
+    """
 
     modules: frozenset[str]
     encodings: frozenset[str]
     extensions: frozenset[str]
+    first: tuple[str, ...] = ()
+
+    def read_first(self) -> tuple[str, ...]:
+        """These as paths."""
+        return (PROGRAM, *(f"{LIBRARY}/{name}" for name in self.first))
 
 
 def load_selection(path: Path = SELECTION) -> Selection:
     """Read the selection; raises BuildError naming the file and what is wrong with it."""
     try:
-        return Selection(**{key: frozenset(value) for key, value in tomllib.loads(path.read_text()).items()})
-    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        keys = tomllib.loads(path.read_text())
+        first = tuple(keys.pop("first"))
+        return Selection(**{key: frozenset(value) for key, value in keys.items()}, first=first)
+    except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
         raise BuildError(f"{path}: {error}") from error
 
 

@@ -63,12 +63,15 @@ def layers(target: Target) -> dict[str, Path]:
     return {f"{layer}.squashfs": image(layer, target) for layer in COMPRESSION}
 
 
-def write_layer(layer: str, content: Tree, bcj: str, b: Build) -> None:
-    """Write one layer, packed as its name asks; bcj: xz' filter for the node's programs."""
+def write_layer(layer: str, content: Tree, bcj: str, b: Build, first: Sequence[str] = ()) -> None:
+    """Write one layer, packed as its name asks.
+
+    bcj: xz' filter for the node's programs. first: paths of files that are read together, and lie so.
+    """
     tree = skeleton()
     tree.add_tree(content)
     packing = replace(COMPRESSION[layer], filter=bcj)
-    squashfs.write(finish(tree), b.out, b.epoch, packing, b.scratch)
+    squashfs.write(finish(tree), b.out, b.epoch, packing, b.scratch, first=first)
 
 
 def is_driver(path: str) -> bool:
@@ -102,8 +105,13 @@ def of_tar(archive: Path) -> Tree:
 
 
 def build_archive(layer: str, archive: Path, bcj: str, b: Build) -> None:
-    """A layer that is one tar: Python, Kubernetes itself."""
+    """A layer that is one tar: Kubernetes itself."""
     write_layer(layer, of_tar(archive), bcj, b)
+
+
+def build_python(archive: Path, bcj: str, b: Build) -> None:
+    """Python's layer."""
+    write_layer("python", of_tar(archive), bcj, b, python.load_selection().read_first())
 
 
 def build_containers(helpers: Path, images: tuple[Path, ...], bcj: str, b: Build) -> None:
@@ -161,9 +169,9 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     yield artifact(
         target.task("rootfs-python"),
         doc="Python layer: interpreter, modules, libraries",
-        build=partial(build_archive, "python", python.archive(target), bcj),
+        build=partial(build_python, python.archive(target), bcj),
         targets=[image("python", target)],
-        files=[python.archive(target)],
+        files=[python.archive(target), python.SELECTION],
         values=epoch,
         tools=["tools"],
         group=target.group,

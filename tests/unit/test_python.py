@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,17 @@ def test_modules_of_the_agent_run(root: Path) -> None:
     code = f"import importlib, yaml\nfor name in {modules!r}: importlib.import_module(name)\n"
     code += "assert yaml.__with_libyaml__\nprint(yaml.safe_load('a: [1, 2]'))"
     assert run([*command(root), "-c", code]).stdout == b"{'a': [1, 2]}\n"
+
+
+def test_what_a_configuration_needs_comes_first(root: Path, tmp_path: Path) -> None:
+    """In the order in which it is read (python -v); agent/ lies elsewhere."""
+    example = TOP / "docs/examples/static-ip.yaml"
+    words = ["--out", str(tmp_path / "out"), "--file", str(example)]
+    code = f"import sys; from agent import apply; sys.exit(apply.main({words!r}))"
+    said = run([*command(root), "-v", "-c", code]).stderr.decode()
+    loaded = re.findall(rf"(?:code object from|loaded from) '{root}/{python.LIBRARY}/([^']*)'", said)
+    read = dict.fromkeys(name for name in loaded if not name.startswith("agent/"))
+    assert tuple(read) == python.load_selection().first
 
 
 def test_what_the_next_modules_need_is_there(root: Path) -> None:

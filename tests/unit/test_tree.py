@@ -79,6 +79,17 @@ def test_tar_round_trip(tmp_path: Path) -> None:
     assert again["usr/bin/tool"].read() == b"#!/bin/sh\n"
 
 
+def test_tar_begins_with_folders_and_then_with_what_is_read_first(tmp_path: Path) -> None:
+    tree, tar = Tree(), tmp_path / "tree.tar"
+    for name in ("a/one", "b/two", "c/three"):
+        tree.add_file(name, name)
+    tree.write_tar(tar, 0, ["c/three", "b/two"])
+    with tarfile.open(tar) as archive:
+        assert archive.getnames() == ["a", "b", "c", "c/three", "b/two", "a/one"]
+    with pytest.raises(BuildError, match="b/none"):
+        tree.write_tar(tar, 0, ["b/none"])
+
+
 def test_tar_with_hard_link_and_dot_prefix(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "in.tar", "w") as tar:
         header = tarfile.TarInfo("./usr/bin/a")

@@ -39,11 +39,13 @@ def write(
     compression: Compression,
     scratch: Path,
     program: Sequence[str] | None = None,
+    first: Sequence[str] = (),
 ) -> None:
     """Write a tree, or an uncompressed tar, as a squashfs image; same content and epoch, same bytes.
 
     epoch: the time of all entries, in seconds since 1970. scratch: a folder for the tree's tar.
-    program: sqfstar, by default from the tools tree.
+    program: sqfstar, by default from the tools tree. first: files of a tree that come before all others, in
+    this order.
     Raises BuildError when sqfstar fails.
     """
     sqfstar = list(program or tools.command("sqfstar"))
@@ -52,7 +54,7 @@ def write(
     quiet = ["-quiet", "-no-progress", "-xattrs" if has_xattrs(source) else "-no-xattrs"]
     tar = source if isinstance(source, Path) else scratch / f"{out.name}.tar"
     if isinstance(source, Tree):
-        source.write_tar(tar, epoch)
+        source.write_tar(tar, epoch, first)
     out.unlink(missing_ok=True)
     with tar.open("rb") as stream:
         run([*sqfstar, *compression.options(), *fixed, *root, *quiet, out], stdin=stream)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -284,16 +284,25 @@ class Tree:
     def _holds_entries(self, name: str) -> bool:
         return any(found.startswith(f"{name}/") for found in self._entries)
 
-    def write_tar(self, path: Path, epoch: int) -> None:
+    def write_tar(self, path: Path, epoch: int, first: Sequence[str] = ()) -> None:
         """Write the tree as an uncompressed pax tar (POSIX.1-2001): same tree and epoch, same bytes.
 
-        epoch: the time of every entry, in seconds since 1970 (SOURCE_DATE_EPOCH).
+        epoch: the time of every entry, in seconds since 1970 (SOURCE_DATE_EPOCH). first: files that come
+        before all others, in this order, once there are the folders.
+        Raises BuildError when one of them is no file of the tree.
         """
+        if missing := [name for name in first if name not in self or self[name].kind != "file"]:
+            raise BuildError(f"no files, and were to come first: {', '.join(missing)}")
+        places = {name: place for place, name in enumerate(first)}
+
+        def place(named: tuple[str, Entry]) -> tuple[bool, int]:
+            return named[1].kind != "dir", places.get(named[0], len(places))
+
         with (
             path.open("wb") as stream,
             tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar,
         ):
-            for name, entry in self.items():
+            for name, entry in sorted(self.items(), key=place) if first else self.items():
                 with ExitStack() as stack:
                     content = stack.enter_context(entry.open()) if entry.kind == "file" else None
                     tar.addfile(tar_header(name, entry, epoch), content)
