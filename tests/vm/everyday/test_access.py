@@ -88,7 +88,7 @@ def test_a_pod_is_debugged_from_beside(everyday: Everyday) -> None:
 
 def test_the_node_is_debugged(everyday: Everyday) -> None:
     image = everyday.pod("asks")["spec"]["containers"][0]["image"]
-    script = "cat /host/etc/hostname; hostname; id -u"
+    script = "busybox chroot /host cat /etc/hostname; hostname; id -u"  # a link to /run
     debug = everyday.kubectl.run(
         "debug", f"node/{everyday.node}", "--image", image, "--image-pull-policy=Never",
         "--profile=sysadmin", "--attach=false", "--", "sh", "-c", script,
