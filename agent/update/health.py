@@ -2,8 +2,9 @@
 
     python3 -I -S -m agent.update.health DEADLINE [PROBE-URL [CA]]
 
-waits until nothing has been wrong for STEADY seconds, or until the machine has been up for DEADLINE seconds
-(0: without end), and prints what is wrong then. Exit status: 0 well, 1 not well, 2 wrong usage.
+waits until nothing is wrong and kube-system has run for STEADY seconds, or until the machine has been up
+for DEADLINE seconds (0: without end), and prints what is wrong then. Exit status: 0 well, 1 not well, 2 wrong
+usage.
 """
 
 from __future__ import annotations
@@ -43,12 +44,19 @@ def check(root: Path, conf: Mapping[str, str], steady: float = STEADY) -> list[s
 
     A pod counts once it has been Ready for `steady` seconds.
     """
+    return look(root, conf, steady)[0]
+
+
+def look(root: Path, conf: Mapping[str, str], steady: float) -> tuple[list[str], frozenset[str] | None]:
+    """What is wrong now; and the containers of kube-system, None unless all of them run."""
+    running: frozenset[str] | None = frozenset()
     failures = [disk(root)]
     if kube.runs_pods(root):
-        failures += [containerd(root), *cluster(root, steady)]
+        troubles, running = cluster(root, steady)
+        failures += [containerd(root), *troubles]
     if url := conf.get("probe-url"):
         failures.append(probe(url, conf.get("ca", "")))
-    return [failure for failure in failures if failure]
+    return [failure for failure in failures if failure], running
 
 
 def wait(
@@ -58,29 +66,35 @@ def wait(
     now: Callable[[], float] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
-    """Wait until nothing has been wrong for STEADY seconds; returns what is wrong at the deadline.
+    """Wait until nothing is wrong, and the pods of kube-system have run for STEADY seconds; returns what is
+    wrong at the deadline.
 
-    `deadline` is in seconds since the machine was started, 0 for none. What the API tells of pods after a
-    boot is that of the boot before until kubelet has looked: its lease, renewed every ten seconds, has to
-    change meanwhile. Pods that the updater has kept from starting may start.
+    `deadline` is in seconds since the machine was started, 0 for none. The time begins when the containers
+    run, be they ready to serve or not, and anew when one was restarted, or when something goes wrong that was
+    well before. What the API tells of pods after a boot is that of the boot before until kubelet has looked:
+    its lease, renewed every ten seconds, has to change meanwhile. Pods that the updater has kept from
+    starting may start.
     """
     now = now or uptime
-    since: float | None = None
+    running: frozenset[str] | None = None
+    since, well, kubelet = now(), False, Kubelet(root)
     while True:
         drain.undo(root)
         # As all of it is watched for so long, the pods' age is.
-        failures = check(root, conf, 0)
-        if failures:
-            since = None
-        elif since is None:
+        failures, found = look(root, conf, 0)
+        if found is None or found != running:
+            running, since, well, kubelet = found, now(), False, Kubelet(root)
+        elif well and failures:
             since, kubelet = now(), Kubelet(root)
-        elif now() - since >= STEADY:
+        elif not failures and now() - since >= STEADY:
             if kubelet.lives():
                 return []
             failures = ["kubelet has not renewed its lease"]
+        well = well or not failures
         if deadline and now() >= deadline:
             return failures or [f"well, but not for {STEADY:.0f} s yet"]
-        sleep(PAUSE)
+        left = STEADY - (now() - since)
+        sleep(min(PAUSE, left) if left > 0 else PAUSE)
 
 
 class Kubelet:
@@ -144,19 +158,35 @@ def containerd(root: Path) -> str:
     return "" if header[3:4] == bytes((SETTINGS,)) else "containerd does not answer as one"
 
 
-def cluster(root: Path, steady: float) -> list[str]:
-    """API server, node and the pods of kube-system."""
+def cluster(root: Path, steady: float) -> tuple[list[str], frozenset[str] | None]:
+    """What is wrong with API server, node and the pods of kube-system; and these pods' containers, when all
+    of them run.
+    """
+    troubles: list[str] = []
     try:
         client = kube.connect(root)
         try:
             client.text("/readyz")
         except kube.KubeError as error:
-            return [f"the API server is not ready: {error}"]
+            troubles.append(f"the API server is not ready: {error}")
         node = client.get(kube.node_path(root))
-        pods = client.get(PODS).get("items") or []
-        return [node_trouble(node), *pod_troubles(pods, time.time(), steady)]
+        pods = [pod for pod in client.get(PODS).get("items") or [] if not passes(pod)]
     except kube.KubeError as error:
-        return [str(error)]
+        return troubles or [str(error)], None
+    return troubles or [node_trouble(node), *pod_troubles(pods, time.time(), steady)], containers(pods)
+
+
+def containers(pods: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
+    """The containers of these pods by their IDs, which change with a restart; None unless all of them run."""
+    found = []
+    for pod in pods:
+        if pod.get("status", {}).get("phase") != "Running":
+            return None
+        for status in pod["status"].get("containerStatuses") or []:
+            if not status.get("state", {}).get("running"):
+                return None
+            found.append(str(status.get("containerID")))
+    return frozenset(found)
 
 
 def node_trouble(node: Mapping[str, Any]) -> str:
@@ -170,15 +200,12 @@ def node_trouble(node: Mapping[str, Any]) -> str:
 def pod_troubles(pods: Sequence[Mapping[str, Any]], now: float, steady: float) -> list[str]:
     """The pods that have not been Ready for `steady` seconds.
 
-    Those that end, or are a job's, are nobody's trouble. A time in the future is that of a clock
-    which has been set since; it says nothing.
+    A time in the future is that of a clock which has been set since; it says nothing.
     """
     troubles = []
     for pod in pods:
         name = pod.get("metadata", {}).get("name", "?")
         phase = pod.get("status", {}).get("phase", "Unknown")
-        if passes(pod):
-            continue
         ready = condition(pod, "Ready")
         if phase != "Running":
             troubles.append(f"pod {name} is {phase}{waiting(pod)}")
@@ -190,7 +217,7 @@ def pod_troubles(pods: Sequence[Mapping[str, Any]], now: float, steady: float) -
 
 
 def passes(pod: Mapping[str, Any]) -> bool:
-    """Whether a pod is on its way out, was replaced, or belongs to a job, which ends in any case."""
+    """Whether a pod is nobody's trouble: on its way out, replaced, or a job's, which ends in any case."""
     metadata = pod.get("metadata", {})
     owners = [owner.get("kind") for owner in metadata.get("ownerReferences") or []]
     phase = pod.get("status", {}).get("phase")

@@ -202,6 +202,15 @@ def test_a_trial_is_looked_at_closely_with_the_settings_of_updates(node: FakeRoo
     assert state(node) == COMMITTED
 
 
+def test_a_trial_is_looked_at_from_when_the_node_is_ready(node: FakeRoot) -> None:
+    """The 30 s of its pods run while the API server still has something to do."""
+    not_ready(node)
+    node.write("run/kubesolo/milestones", "payload-exec 5.00\nnode-ready 9.00\n")
+    gate(node)
+    assert healthy(node)
+    assert state(node) == COMMITTED
+
+
 def test_a_committed_slot_starts_no_python(node: FakeRoot) -> None:
     environment(node, COMMITTED)
     gate(node)

@@ -175,6 +175,57 @@ def test_well_has_to_last(well: Path) -> None:
     assert health.STEADY <= clock.time < health.STEADY + 10
 
 
+def running(name: str, container: str, ready: str = "True") -> dict[str, Any]:
+    """A pod whose container runs."""
+    found = pod(name, ready=ready)
+    found["status"]["containerStatuses"] = [
+        {"containerID": container, "state": {"running": {"startedAt": LONG_AGO}}}
+    ]
+    return found
+
+
+class Story(Clock):
+    """A clock at which things happen: what is due at a time is done when it has come."""
+
+    def __init__(self, events: dict[float, Callable[[], None]]) -> None:
+        super().__init__()
+        self.events = dict(events)
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        for due in [due for due in self.events if due <= self.time]:
+            self.events.pop(due)()
+
+
+def test_pods_run_while_the_rest_is_still_coming_up(well: Path, api: ApiServer) -> None:
+    """The 30 s begin with the containers: a node needs not be as long again after its last component."""
+    not_ready(api)
+    api.objects[health.PODS] = {"items": [running("a", "1", ready="False")]}
+
+    def ready() -> None:
+        api.answers["GET", "/readyz"] = (200, "ok")
+        api.objects[health.PODS] = {"items": [running("a", "1")]}
+
+    clock = Story({20: ready})
+    assert health.wait(well, {}, 600, clock.now, clock.sleep) == []
+    assert health.STEADY <= clock.time <= health.STEADY + 1
+
+
+def test_a_container_that_restarts_has_to_run_as_long_again(well: Path, api: ApiServer) -> None:
+    api.objects[health.PODS] = {"items": [running("a", "1")]}
+    clock = Story({20: lambda: api.objects.update({health.PODS: {"items": [running("a", "2")]}})})
+    assert health.wait(well, {}, 600, clock.now, clock.sleep) == []
+    assert clock.time >= 20 + health.STEADY
+
+
+def test_what_goes_wrong_once_more_has_to_be_well_as_long_again(well: Path, api: ApiServer) -> None:
+    clock = Story(
+        {10: lambda: not_ready(api), 20: lambda: api.answers.update({("GET", "/readyz"): (200, "ok")})}
+    )
+    assert health.wait(well, {}, 600, clock.now, clock.sleep) == []
+    assert clock.time >= 20 + health.STEADY - health.PAUSE
+
+
 def test_what_is_watched_for_so_long_needs_no_age(well: Path, api: ApiServer) -> None:
     """A trial is not held up twice: by its pods' age and by the time that it is looked at."""
     api.objects[health.PODS] = {"items": [pod("a", since=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))]}
