@@ -102,6 +102,7 @@ def test_what_a_node_does_around_an_update(start: Start, disk: Disk, tmp_path: P
     older = tmp_path / "version"
     older.write_text("0.0.1\n")
     data(disk, "rm kubesolo/.version", f"write {older} kubesolo/.version")
+    disk.environment(TRIAL)
     node, cluster = ready(start, disk)
     marker = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "after-the-snapshot"}}
     cluster.apply(marker)
