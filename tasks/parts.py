@@ -12,8 +12,9 @@ from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import keyed
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import elf
+from tasks.lib.formats.entry import Slice
 from tasks.lib.formats.packages import unpack
-from tasks.lib.formats.tree import Slice, Tree
+from tasks.lib.formats.tree import Tree
 from tasks.lib.go.modules import CLASSIFIER, GO_SUM, module_parts
 from tasks.lib.go.patch import read_patches
 from tasks.lib.provider import parts_text, pinned_part, read_parts

@@ -17,7 +17,8 @@ from libarchive.read import memory_reader
 
 from tasks.diskimage import SLOTS
 from tasks.lib.debian import tools
-from tasks.lib.formats.tree import Entry, Tree
+from tasks.lib.formats.entry import Entry
+from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
 from tasks.lib.release.product import Product
 

@@ -10,7 +10,8 @@ from libarchive.read import memory_reader
 from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import cpio
-from tasks.lib.formats.tree import Slice, Tree
+from tasks.lib.formats.entry import Slice
+from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
 
 

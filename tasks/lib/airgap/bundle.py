@@ -18,7 +18,7 @@ from tasks.lib.airgap.names import full_name
 from tasks.lib.debian import tools
 from tasks.lib.errors import BuildError
 from tasks.lib.formats import oci
-from tasks.lib.formats.tree import Content
+from tasks.lib.formats.entry import Content
 from tasks.lib.process import run
 
 SAVED = "manifest.json"

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from tasks.lib.errors import BuildError
-from tasks.lib.formats.tree import Entry, Tree
+from tasks.lib.formats.entry import Entry
+from tasks.lib.formats.tree import Tree
 
 MAGIC = "070701"
 MAGICS = (MAGIC.encode(), b"070702")  # the second one with checksums

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lib.errors import BuildError
-from tasks.lib.formats.tree import Content, Entry, Tree, tar_header
+from tasks.lib.formats.entry import Content, Entry, tar_header
+from tasks.lib.formats.tree import Tree
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

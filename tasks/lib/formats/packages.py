@@ -12,7 +12,8 @@ from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import Package
 from tasks.lib.engine.build import Build
 from tasks.lib.errors import BuildError
-from tasks.lib.formats.tree import Content, Slice, Tree
+from tasks.lib.formats.entry import Content, Slice
+from tasks.lib.formats.tree import Tree
 from tasks.lib.provider import parts_text
 
 

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 from tasks.lib.errors import BuildError
-from tasks.lib.formats.tree import Entry, Tree
+from tasks.lib.formats.entry import Entry
+from tasks.lib.formats.tree import Tree
 from tasks.lib.process import run
 
 MODULES = "usr/lib/modules"
