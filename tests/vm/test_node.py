@@ -152,6 +152,15 @@ def test_service_resolves_and_answers_in_a_pod(deployed: Cluster) -> None:
     assert web.PAGE in page
 
 
+def test_the_node_itself_reaches_services_without_a_router(deployed: Cluster) -> None:
+    """As the API server does for webhooks; the machine's network leads nowhere."""
+    address = deployed.get("/api/v1/namespaces/default/services/web")["spec"]["clusterIP"]
+    script = f"ip route && wget -q -T 10 -O - http://{address}/"
+    routes, _, page = run_script(deployed, "node-asks", script, host_network=True).partition("<!doctype")
+    assert "default" not in routes
+    assert web.PAGE in page
+
+
 def test_privileged_pod_can_not_write_to_the_root(deployed: Cluster) -> None:
     folders = ("/usr", "/bin", "/sbin", "/lib/modules")
     script = "; ".join(f"touch /host{folder}/probe 2>&1" for folder in folders) + "; id -u; true"

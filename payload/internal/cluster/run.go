@@ -93,6 +93,9 @@ func prepare(o *options.Options) (*components.Config, error) {
 			journal.Warn("networks", "%s", problem)
 		}
 	}
+	if err := node.RouteServices(own.Services); err != nil {
+		journal.Warn("networks", "what runs on the node itself does not reach Services: %v", err)
+	}
 	return &components.Config{
 		Options: o, NodeName: name, NodeIP: ip, Networks: own, PKI: pki.New(filepath.Join(o.Path, "pki")), RunDir: runDir,
 		APIPort: components.APIPort, Milestones: recorder,

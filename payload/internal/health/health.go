@@ -4,12 +4,10 @@ package health
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -111,14 +109,6 @@ func DNS(server, name string) Check {
 		return (&net.Dialer{}).DialContext(ctx, network, server)
 	}}
 	return func(ctx context.Context) string {
-		// Without a default route only pods have a way to Services: the node can not ask, and knows nothing.
-		probe, err := net.Dial("udp", server)
-		if errors.Is(err, syscall.ENETUNREACH) {
-			return ""
-		}
-		if err == nil {
-			probe.Close()
-		}
 		if _, err := resolver.LookupHost(ctx, name); err != nil {
 			return "cluster DNS does not answer"
 		}
