@@ -42,9 +42,9 @@ class Selection:
     extensions: frozenset[str]
     first: tuple[str, ...] = ()
 
-    def read_first(self) -> tuple[str, ...]:
-        """These as paths."""
-        return (PROGRAM, *(f"{LIBRARY}/{name}" for name in self.first))
+    def read_first(self, triplet: str) -> tuple[str, ...]:
+        """These as paths; triplet: of the architecture, which names of compiled extensions have."""
+        return (PROGRAM, *(f"{LIBRARY}/{name.replace('{triplet}', triplet)}" for name in self.first))
 
 
 def load_selection(path: Path = SELECTION) -> Selection:

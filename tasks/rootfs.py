@@ -109,9 +109,9 @@ def build_archive(layer: str, archive: Path, bcj: str, b: Build) -> None:
     write_layer(layer, of_tar(archive), bcj, b)
 
 
-def build_python(archive: Path, bcj: str, b: Build) -> None:
+def build_python(archive: Path, bcj: str, triplet: str, b: Build) -> None:
     """Python's layer."""
-    write_layer("python", of_tar(archive), bcj, b, python.load_selection().read_first())
+    write_layer("python", of_tar(archive), bcj, b, python.load_selection().read_first(triplet))
 
 
 def build_containers(helpers: Path, images: tuple[Path, ...], bcj: str, b: Build) -> None:
@@ -169,7 +169,7 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     yield artifact(
         target.task("rootfs-python"),
         doc="Python layer: interpreter, modules, libraries",
-        build=partial(build_python, python.archive(target), bcj),
+        build=partial(build_python, python.archive(target), bcj, target.arch.triplet),
         targets=[image("python", target)],
         files=[python.archive(target), python.SELECTION],
         values=epoch,

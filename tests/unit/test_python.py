@@ -64,8 +64,8 @@ def test_what_a_configuration_needs_comes_first(root: Path, tmp_path: Path) -> N
     code = f"import sys; from agent import apply; sys.exit(apply.main({words!r}))"
     said = run([*command(root), "-v", "-c", code]).stderr.decode()
     loaded = re.findall(rf"(?:code object from|loaded from) '{root}/{python.LIBRARY}/([^']*)'", said)
-    read = dict.fromkeys(name for name in loaded if not name.startswith("agent/"))
-    assert tuple(read) == python.load_selection().first
+    read = dict.fromkeys(f"{python.LIBRARY}/{name}" for name in loaded if not name.startswith("agent/"))
+    assert (python.PROGRAM, *read) == python.load_selection().read_first(AMD64.triplet)
 
 
 def test_what_the_next_modules_need_is_there(root: Path) -> None:

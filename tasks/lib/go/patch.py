@@ -61,10 +61,10 @@ class Patch:
 
 def read_patch(path: Path) -> Patch:
     """A patch file; BuildError when its header is not complete."""
-    text = path.read_text(encoding="utf-8")
-    head, mark, diff = text.partition("\n--- ")
     from email.parser import HeaderParser
 
+    text = path.read_text(encoding="utf-8")
+    head, mark, diff = text.partition("\n--- ")
     found = HeaderParser().parsestr(head)
     if missing := [name for name in HEADER if not found.get(name, "").strip()]:
         raise BuildError(f"{path}: its header lacks {', '.join(missing)}", "see the other patches")
