@@ -82,8 +82,10 @@ def wait(
         drain.undo(root)
         # As all of it is watched for so long, the pods' age is.
         failures, found = look(root, conf, 0)
-        if found is None or found != running:
+        if found != running:
             running, since, well, kubelet = found, now(), False, Kubelet(root)
+        elif found is None:
+            since = now()
         elif well and failures:
             since, kubelet = now(), Kubelet(root)
         elif not failures and now() - since >= STEADY:

@@ -50,6 +50,8 @@ def test_a_service_marks_and_refuses_what_is_created(everyday: Everyday, tmp_pat
         POD_SECONDS,
         "no judge, no verdict",
     )
+    refused = kubectl.refused(*CREATE, "blue")
+    assert 'failed calling webhook "mark.tests.kubesolo.io"' in refused, "no judge, no verdict"
     kubectl("delete", "validatingwebhookconfiguration,mutatingwebhookconfiguration", "judge")
     everyday.until(*CREATE, "blue")
     kubectl("delete", "service,secret,configmap", "judge")
