@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -140,8 +139,7 @@ func name(pod *Pod) string {
 
 // The rules change from truth to truth, as on a node: what is left of the one before would show.
 func TestTheKernelDoesWhatKubernetesSays(t *testing.T) {
-	enterLab(t)
-	if os.Getenv(inLab) == "" {
+	if !enterLab(t) {
 		return
 	}
 	world := nine()
@@ -185,8 +183,7 @@ func answers(connection net.Conn) bool {
 }
 
 func TestAnOpenConnectionIsCutAndGoesOn(t *testing.T) {
-	enterLab(t)
-	if os.Getenv(inLab) == "" {
+	if !enterLab(t) {
 		return
 	}
 	world := nine()
@@ -226,8 +223,7 @@ func answersSoon(connection net.Conn) bool {
 }
 
 func TestAPodThatIsNotKnownYetIsCutOff(t *testing.T) {
-	enterLab(t)
-	if os.Getenv(inLab) == "" {
+	if !enterLab(t) {
 		return
 	}
 	world := nine("red/p: {podSelector: {}}")
@@ -267,8 +263,7 @@ func many(n int) *World {
 }
 
 func TestFiveHundredPoliciesChangeWithinASecond(t *testing.T) {
-	enterLab(t)
-	if os.Getenv(inLab) == "" {
+	if !enterLab(t) {
 		return
 	}
 	world, e := many(500), enforcer(t)

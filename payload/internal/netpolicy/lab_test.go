@@ -7,17 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-)
 
-// inLab is set in the process that runs in a network namespace of its own.
-const inLab = "KUBESOLO_NETPOLICY_LAB"
+	"kubesolo.io/os/payload/internal/nstest"
+)
 
 var outsideAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("fd99::2")}
 
@@ -27,39 +25,13 @@ type lab struct {
 	outside netns.NsHandle
 }
 
-// enterLab runs the test again in new user and network namespaces, where it may do as it likes. Without nft, or where
-// nobody may make such namespaces, it is skipped.
-func enterLab(t *testing.T) {
+// enterLab runs the test again in a network of its own (nstest.Enter). Without nft it is skipped.
+func enterLab(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv(inLab) != "" {
-		return
-	}
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("there is no nft")
 	}
-	again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	again.Env = append(os.Environ(), inLab+"=1")
-	again.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	output, err := again.CombinedOutput()
-	var status *exec.ExitError
-	switch {
-	case err != nil && !asExit(err, &status):
-		t.Skipf("no namespaces of its own: %v", err)
-	case err != nil:
-		t.Fatalf("in the lab:\n%s", output)
-	case strings.Contains(string(output), "--- SKIP"):
-		t.Skipf("in the lab:\n%s", output)
-	}
-	t.Logf("in the lab:\n%s", output)
-}
-
-func asExit(err error, status **exec.ExitError) (ok bool) {
-	*status, ok = err.(*exec.ExitError)
-	return ok
+	return nstest.Enter(t)
 }
 
 func must(t *testing.T, err error) {

@@ -2,7 +2,6 @@ package netpolicy
 
 import (
 	"net/netip"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -26,8 +25,7 @@ table ip services {
 
 // Policies are asked about the pod behind the Service and its port; and nothing keeps a pod from itself.
 func TestServicesAreTranslatedBeforePoliciesAreAsked(t *testing.T) {
-	enterLab(t)
-	if os.Getenv(inLab) == "" {
+	if !enterLab(t) {
 		return
 	}
 	world := nine()

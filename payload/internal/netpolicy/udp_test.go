@@ -3,15 +3,13 @@ package netpolicy
 import (
 	"net"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 )
 
 // A connected UDP socket keeps its connection in the table for as long as it is used.
 func TestDatagramsAreJudgedByTheirProtocolAndCutOff(t *testing.T) {
-	enterLab(t)
-	if os.Getenv(inLab) == "" {
+	if !enterLab(t) {
 		return
 	}
 	world := nine()

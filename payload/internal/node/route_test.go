@@ -4,34 +4,17 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
 	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
-)
 
-// inNamespace is set in the process that runs in a network namespace of its own.
-const inNamespace = "KUBESOLO_NODE_NAMESPACE"
+	"kubesolo.io/os/payload/internal/nstest"
+)
 
 // A network without a router: the node has an address and no default route.
 func TestTheNodeReachesServicesWithoutARouter(t *testing.T) {
-	if os.Getenv(inNamespace) == "" {
-		again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-		again.Env = append(os.Environ(), inNamespace+"=1")
-		again.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
-		output, err := again.CombinedOutput()
-		if status := (&exec.ExitError{}); err != nil && !errors.As(err, &status) {
-			t.Skipf("no namespaces of its own: %v", err)
-		}
-		if err != nil {
-			t.Fatalf("%v:\n%s", err, output)
-		}
+	if !nstest.Enter(t) {
 		return
 	}
 	services := netip.MustParsePrefix("10.43.0.0/16")
