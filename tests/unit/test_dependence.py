@@ -294,7 +294,7 @@ FOLDERS = {
     "overlay/etc/inittab": of("rootfs-overlay", others=("stub", "next")),
     "overlay/usr/lib/kubesolo-os/functions.sh": of("rootfs-overlay", others=("stub", "next")),
     "agent/status.py": {"agent"},
-    "tasks/python.toml": {"python"},
+    "tasks/python.toml": {"python", "rootfs-python"},
     "kernel/audit.toml": {"kernel-audit"},
     "kernel/default.modules": {"modules"},
     "kernel/initramfs.modules": {"modules", "live-drivers"},
