@@ -17,6 +17,7 @@ from tasks.lib.engine.command import Command
 from tasks.lib.environment import missing_host_packages
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP, cache_dir
+from tasks.lib.processors import processors
 from tasks.lib.text import size_text
 
 NEEDED_BYTES = 8_000_000_000
@@ -57,7 +58,7 @@ def findings(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 def check_host() -> Iterator[Finding]:
     """System, processor, memory."""
     system = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
-    cores = len(os.sched_getaffinity(0))
+    cores = processors()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     name = system.get("PRETTY_NAME", platform.system())
     level = "ok" if memory >= NEEDED_MEMORY and platform.machine() == "x86_64" else "warn"

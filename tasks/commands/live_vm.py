@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from tasks.lib.engine.command import Command, option
 from tasks.lib.errors import BuildError
+from tasks.lib.processors import processors
 from tasks.lib.release.product import choose
 
 DESCRIPTION = """\
@@ -75,7 +75,7 @@ class Plugin(Command):
         files = boot_files(iso, livevm.FOLDER, livemenu.INITRAMFS)
         accelerator = EMULATION if options["no_kvm"] else acceleration(files.kernel)
         vnc = free_port() - devvm.VNC_BASE if options["graphic"] else None
-        cpus = options["cpus"] or os.cpu_count() or 1
+        cpus = options["cpus"] or processors()
         setup = livevm.Setup(
             iso, options["memory"], cpus, options["disk_size"], uefi=options["uefi"], vnc=vnc
         )

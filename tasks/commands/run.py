@@ -18,6 +18,7 @@ from tasks.lib.engine.spec import relative
 from tasks.lib.engine.suggestions import unknown
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, cache_dir
+from tasks.lib.processors import processors
 
 
 class Plugin(GraphCommand):
@@ -53,7 +54,7 @@ class Plugin(GraphCommand):
             keep_going=options["continue"],
             always=options["always_execute"],
             # One more than there are cores: downloads wait for the network.
-            slots=options["process"] or len(os.sched_getaffinity(0)) + 1,
+            slots=options["process"] or processors() + 1,
             lock=self._lock,
         )
         try:

@@ -11,13 +11,17 @@ from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.main import build
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.paths import TOP
+from tasks.lib.processors import processors
 
 DESCRIPTION = """\
 Everything after the command goes to pytest: ./doit test -k ready, ./doit test tests/unit. Only tests/vm needs
 products, so nothing is built when just other folders are named. Tests that build products again and again
-(marked `long`) run with ./doit test-all."""
+(marked `long`) run with ./doit test-all. Several files of tests run at once where the machine bears it;
+pytest's -n 0 ends that."""
 # Said at the end: which tests the time went to.
 SLOWEST = ("--durations=40", "--durations-min=10")
+# What a worker may need at most: two machines of 2 to 4 GiB, and room for the host's cache of their disks.
+WORKER_MEMORY = 8 << 30
 WITHOUT_PRODUCTS = ("tests/unit", "tests/device", "tests/long")
 
 
@@ -36,7 +40,8 @@ class Plugin(GraphCommand):
             self.execute({}, [])
         os.chdir(TOP)
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "pytest", *SLOWEST, *self.selection, *in_args])
+        words = [*SLOWEST, *workers(in_args), *self.selection, *in_args]
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])
         raise AssertionError("not reached")
 
     def work(self, options: dict[str, Any], names: list[str]) -> int:
@@ -48,6 +53,15 @@ class Plugin(GraphCommand):
         self.records.close()
         build(*(name for name in self.tasks if name in wanted))
         return 0
+
+
+def workers(arguments: list[str]) -> list[str]:
+    """pytest's words for as many tests at once as processors and memory bear; none for single files."""
+    if any(text.partition("::")[0].endswith(".py") for text in arguments):
+        return []
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    count = min(processors(), memory // WORKER_MEMORY)
+    return [f"--numprocesses={count}", "--no-loadscope-reorder"] if count > 1 else []
 
 
 def _needs_products(arguments: list[str]) -> bool:

@@ -134,6 +134,7 @@ def test_the_system_s_images_are_links_to_the_read_only_root(machine: Machine, k
     )
 
 
+@pytest.mark.long
 def test_the_next_boot_imports_nothing(machine: Machine, cluster: Cluster, start_shared: Start) -> None:
     machine = start_again(start_shared, machine, MACHINE_SECONDS)
     wait_milestones(machine, READY, READY_SECONDS)

@@ -53,7 +53,7 @@ def data_device(machine: Machine) -> str:
     return next(row[0] for row in rows if row[1] == "/mnt/data")
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("firmware", ["bios", pytest.param("uefi", marks=pytest.mark.long)])
 def test_data_lies_on_the_stick_behind_the_iso(
     start: Start, stick: Path, firmware: Literal["bios", "uefi"]
 ) -> None:

@@ -29,7 +29,7 @@ def test_uefi_boot_from_cd_to_a_ready_node_in_512_mb(start: Start, iso: Path, tm
     assert "Out of memory" not in log
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("firmware", [pytest.param("bios", marks=pytest.mark.long), "uefi"])
 def test_boot_from_usb_without_data_disk(start: Start, iso: Path, firmware: str) -> None:
     hardware = Hardware(usb=iso, firmware="uefi" if firmware == "uefi" else "bios")
     machine = start(hardware, MACHINE_SECONDS)

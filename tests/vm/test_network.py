@@ -17,7 +17,7 @@ MACHINE_SECONDS = 900
 
 
 @pytest.mark.timeout(MACHINE_SECONDS)
-@pytest.mark.parametrize("network", ["none", "silent"])
+@pytest.mark.parametrize("network", ["none", pytest.param("silent", marks=pytest.mark.long)])
 def test_node_becomes_ready_without(
     start: Start, iso: Path, tmp_path: Path, network: Literal["none", "silent"]
 ) -> None:

@@ -168,6 +168,7 @@ def kill_and_measure(machine: Machine, cluster: Cluster, ages: list[float], time
     assert complete == wanted_ips(cluster)
 
 
+@pytest.mark.long
 def test_services_answer_while_the_payload_is_killed(machine: Machine, cluster: Cluster) -> None:
     kill_and_measure(machine, cluster, [1, 15, 5], 300)
 

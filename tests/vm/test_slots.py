@@ -94,7 +94,8 @@ def confirmed(machine: Machine, timeout: float = BOOT_SECONDS) -> None:
     wait_milestones(machine, ("boot-confirmed",), 60)
 
 
-@pytest.mark.parametrize("firmware", ["bios", pytest.param("uefi", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
 def test_a_trial_whose_kernel_panics_starts_three_times_and_then_never(
     start: Start, disk: Disk, stub_initramfs: bytes, firmware: Literal["bios", "uefi"]
 ) -> None:

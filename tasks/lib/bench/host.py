@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.lib.processors import processors
+
 KIB_PER_GIB = 1 << 20
 
 
@@ -31,7 +33,7 @@ def describe_host() -> Host:
     cpus, memory = Path("/proc/cpuinfo"), Path("/proc/meminfo")
     model = field(cpus.read_text(), "model name") if cpus.exists() else platform.processor()
     total = int(field(memory.read_text(), "MemTotal").split()[0]) if memory.exists() else 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = processors()
     date = time.strftime("%Y-%m-%d", time.gmtime())
     return Host(model, cores, total / KIB_PER_GIB, os.getloadavg()[0], date)
 
