@@ -14,10 +14,10 @@ from tasks.lib.config import load_config
 from tasks.lib.debian.lockfile import load_lock
 from tasks.lib.debian.mirror import ask, find_mirrors
 from tasks.lib.engine.command import Command
+from tasks.lib.engine.processors import processors
 from tasks.lib.environment import missing_host_packages
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP, cache_dir
-from tasks.lib.processors import processors
 from tasks.lib.text import size_text
 
 NEEDED_BYTES = 8_000_000_000

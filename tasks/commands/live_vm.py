@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lib.engine.command import Command, option
+from tasks.lib.engine.processors import processors
 from tasks.lib.errors import BuildError
-from tasks.lib.processors import processors
 from tasks.lib.release.product import choose
 
 DESCRIPTION = """\

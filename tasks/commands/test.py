@@ -9,9 +9,9 @@ from typing import Any
 
 from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.main import build
+from tasks.lib.engine.processors import processors
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.paths import TOP
-from tasks.lib.processors import processors
 
 DESCRIPTION = """\
 Everything after the command goes to pytest: ./doit test -k ready, ./doit test tests/unit. Only tests/vm needs
