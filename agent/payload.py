@@ -21,6 +21,8 @@ TIMEOUT = 8.0
 # kube-proxy's own word that it has written its rules (its default healthz-bind-address).
 PROXY = ("127.0.0.1", 10256, "/healthz")
 PODS = "/api/v1/namespaces/kube-system/pods"
+# Of this start of the machine (proc_sys_kernel(5)), as kubelet reports it.
+BOOT_ID = "proc/sys/kernel/random/boot_id"
 
 
 def look(root: Path) -> tuple[str, list[str]]:
@@ -38,9 +40,10 @@ def look(root: Path) -> tuple[str, list[str]]:
         nodes, pods = items(client.get("/api/v1/nodes")), items(client.get(PODS))
     except kube.KubeError as error:
         return str(error), passed
+    boot = (root / BOOT_ID).read_text().strip()
     wrong = ""
     for milestone, good, words in (
-        ("node-ready", any(map(is_ready, nodes)), "the node is not Ready"),
+        ("node-ready", any(is_ready(node) and is_of(node, boot) for node in nodes), "the node is not Ready"),
         ("kube-proxy-synced", proxy_synced(), "kube-proxy has not written its rules"),
         ("coredns-running", any(is_dns(pod) and is_ready(pod) for pod in pods), "cluster DNS is not Ready"),
     ):
@@ -60,6 +63,11 @@ def is_ready(thing: Mapping[str, Any]) -> bool:
     """Whether a node or a pod has the condition Ready."""
     conditions = thing.get("status", {}).get("conditions") or []
     return any(row.get("type") == "Ready" and row.get("status") == "True" for row in conditions)
+
+
+def is_of(node: Mapping[str, Any], boot: str) -> bool:
+    """Whether what a node says is of this boot: what it said before a reboot is still there afterwards."""
+    return bool(node.get("status", {}).get("nodeInfo", {}).get("bootID") == boot)
 
 
 def is_dns(pod: Mapping[str, Any]) -> bool:

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -158,17 +157,16 @@ func until(ctx context.Context, ask func(context.Context) (bool, error)) error {
 }
 
 func nodeReady(client kubernetes.Interface, name string) func(context.Context) (bool, error) {
+	boot := health.ThisBoot()
 	return func(ctx context.Context) (bool, error) {
 		node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{ResourceVersion: "0"})
 		if err != nil {
 			return false, fmt.Errorf("node %s: %w", name, err)
 		}
-		for _, condition := range node.Status.Conditions {
-			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
-				return true, nil
-			}
+		if why := health.NotReady(node, boot); why != "" {
+			return false, fmt.Errorf("node %s is not Ready: %s", name, why)
 		}
-		return false, fmt.Errorf("node %s is not Ready", name)
+		return true, nil
 	}
 }
 

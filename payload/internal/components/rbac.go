@@ -22,7 +22,7 @@ func deferRBAC(front *genericapiserver.GenericAPIServer, events Events) error {
 		direct.Transport = &remembering{next: heldBack{direct.Transport, events.Settled, hook}}
 		hook.LoopbackClientConfig = direct
 		made := make(chan error, 1)
-		go func() { made <- ensureTwice(ensure, hook) }()
+		go func() { made <- ensureSettled(ensure, hook, events.Settled) }()
 		select {
 		case err := <-made:
 			if err == nil {
@@ -35,13 +35,27 @@ func deferRBAC(front *genericapiserver.GenericAPIServer, events Events) error {
 	})
 }
 
-// ensureTwice begins before it may: it would wait for a second first, which passes meanwhile. Its own patience of
-// 30 s may run out while it is held back; then the second attempt has all of it.
-func ensureTwice(ensure genericapiserver.PostStartHookFunc, hook genericapiserver.PostStartHookContext) error {
-	if err := ensure(hook); err == nil || hook.Err() != nil {
-		return err
+// ensureSettled begins before it may: it would wait for a second first, which passes meanwhile. Its own patience of
+// 30 s may run out while it is held back, on a slow machine more than once; what counts is the first attempt that had
+// all of it.
+func ensureSettled(
+	ensure genericapiserver.PostStartHookFunc, hook genericapiserver.PostStartHookContext, settled <-chan struct{},
+) error {
+	for {
+		begun := isClosed(settled)
+		if err := ensure(hook); err == nil || begun || hook.Err() != nil {
+			return err
+		}
 	}
-	return ensure(hook)
+}
+
+func isClosed(event <-chan struct{}) bool {
+	select {
+	case <-event:
+		return true
+	default:
+		return false
+	}
 }
 
 // heldBack is an HTTP transport that waits until it may begin.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,18 +90,43 @@ func API(client kubernetes.Interface) Check {
 
 // Node asks what kubelet says of itself.
 func Node(client kubernetes.Interface, name string) Check {
+	boot := ThisBoot()
 	return func(ctx context.Context) string {
 		node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{ResourceVersion: "0"})
 		if err != nil {
 			return "the API server does not know the node"
 		}
-		for _, condition := range node.Status.Conditions {
-			if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
-				return "the node is not Ready: " + condition.Message
-			}
+		if why := NotReady(node, boot); why != "" {
+			return "the node is not Ready: " + why
 		}
 		return ""
 	}
+}
+
+// bootID is proc_sys_kernel(5)'s name of this start of the machine, as kubelet reports it.
+const bootID = "/proc/sys/kernel/random/boot_id"
+
+// ThisBoot returns the identity of this start of the machine; without proc "", which is that of no node.
+func ThisBoot() string {
+	text, _ := os.ReadFile(bootID)
+	return strings.TrimSpace(string(text))
+}
+
+// NotReady says why a node is not Ready in this boot, "" when it is. What kubelet said before the machine was switched
+// off is still there when it starts.
+func NotReady(node *corev1.Node, boot string) string {
+	if node.Status.NodeInfo.BootID != boot {
+		return "kubelet has said nothing since the machine was started"
+	}
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			if condition.Status == corev1.ConditionTrue {
+				return ""
+			}
+			return condition.Message
+		}
+	}
+	return "kubelet has not said so"
 }
 
 // DNS asks the cluster's name server as a pod would: through its Service's address.

@@ -42,6 +42,7 @@ func TestTheFirstThatIsNotContentIsWritten(t *testing.T) {
 
 func TestANodeThatIsNotReadySaysWhy(t *testing.T) {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	node.Status.NodeInfo.BootID = ThisBoot()
 	node.Status.Conditions = []corev1.NodeCondition{
 		{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Message: "no network"},
 	}
@@ -51,6 +52,27 @@ func TestANodeThatIsNotReadySaysWhy(t *testing.T) {
 	}
 	if got := Node(client, "other")(t.Context()); got != "the API server does not know the node" {
 		t.Error(got)
+	}
+}
+
+func TestWhatANodeSaidInAnotherBootDoesNotCount(t *testing.T) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	if got := NotReady(node, ThisBoot()); got != "kubelet has said nothing since the machine was started" {
+		t.Errorf("a node that was made just now: %q", got)
+	}
+	node.Status.NodeInfo.BootID = ThisBoot()
+	if got := NotReady(node, ThisBoot()); got != "kubelet has not said so" {
+		t.Errorf("a node without conditions: %q", got)
+	}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	if got := NotReady(node, ThisBoot()); got != "" {
+		t.Errorf("a node that is Ready: %q", got)
+	}
+	node.Status.NodeInfo.BootID = "another"
+	client := fake.NewClientset(node)
+	wanted := "the node is not Ready: kubelet has said nothing since the machine was started"
+	if got := Node(client, "n")(t.Context()); got != wanted {
+		t.Errorf("Ready in another boot: %q", got)
 	}
 }
 

@@ -20,6 +20,10 @@ ALL = ["apiserver-listening", "readyz", "node-ready", "kube-proxy-synced", "core
 @pytest.fixture
 def well(node_root: Path, api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     api.answers["GET", "/readyz"] = (200, "ok")
+    boot = node_root / payload.BOOT_ID
+    boot.parent.mkdir(parents=True, exist_ok=True)
+    boot.write_text("this\n")
+    api.objects[NODE]["status"]["nodeInfo"] = {"bootID": "this"}
     api.objects["/api/v1/nodes"] = {"items": [api.objects[NODE]]}
     api.objects[payload.PODS] = {"items": [dns("coredns-7f-x", "True")]}
     monkeypatch.setattr(payload, "proxy_synced", lambda: True)
@@ -44,6 +48,11 @@ def test_the_first_trouble_is_named_and_the_others_milestones_count(well: Path, 
     assert payload.look(well) == ("the node is not Ready", [name for name in ALL if name != "node-ready"])
     api.objects[payload.PODS] = {"items": [dns("other", "True")]}
     assert payload.look(well)[0] == "the node is not Ready"
+
+
+def test_what_a_node_said_before_a_reboot_does_not_count(well: Path) -> None:
+    (well / payload.BOOT_ID).write_text("another\n")
+    assert payload.look(well) == ("the node is not Ready", [name for name in ALL if name != "node-ready"])
 
 
 def test_dns_goes_by_its_label_too(well: Path, api: ApiServer) -> None:
