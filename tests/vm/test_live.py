@@ -24,7 +24,7 @@ UNITS = (
     "containerd",
 )
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
+pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,7 @@ def test_kubeadm_takes_the_configuration(node: LiveNode) -> None:
     assert "Your Kubernetes control-plane has initialized successfully" in said
 
 
+@pytest.mark.long
 def test_what_was_written_survives_and_the_disk_was_left_clean(node: LiveNode) -> None:
     identity = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub"
     before = node.run(f"echo kept >~/file; echo kept >/var/lib/etcd/file; {identity}")

@@ -40,12 +40,12 @@ def wait_available(cluster: Cluster, timeout: float = POD_SECONDS) -> None:
     cluster.wait(DEPLOYMENT, lambda found: condition(found, "Available"), timeout, "nginx available")
 
 
-def ask_node_port(machine: Machine, timeout: float = ASK_SECONDS) -> str:
-    """The page through the NodePort, from outside the machine."""
+def ask_node_port(machine: Machine, timeout: float = ASK_SECONDS, port: int = web.NODE_PORT) -> str:
+    """The page through a NodePort, from outside the machine, or why there is none."""
     try:
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.get(f"http://{LOOPBACK}:{machine.port(web.NODE_PORT)}/", timeout=timeout)
+            answer = session.get(f"http://{LOOPBACK}:{machine.port(port)}/", timeout=timeout)
         return answer.text
     except requests.RequestException as error:
         return str(error)

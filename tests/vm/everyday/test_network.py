@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import requests
 
-from tasks.lib.vm.hardware import LOOPBACK
 from tests.vm import web
 from tests.vm.everyday.conftest import HOST_PORT, MACHINE_SECONDS, NODE_PORT, POD_SECONDS, Everyday
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
+pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
 
 ASK = "wget -q -T 10 -O - http://{}/"
 
@@ -22,17 +20,10 @@ def asked(everyday: Everyday, place: str) -> str:
 
 
 def outside(everyday: Everyday, port: int) -> str:
-    """What is to be had at a port of the node, from outside."""
-
-    def ask() -> str:
-        try:
-            with requests.Session() as session:
-                session.trust_env = False
-                return session.get(f"http://{LOOPBACK}:{everyday.machine.port(port)}/", timeout=10).text
-        except requests.RequestException as error:
-            return str(error)
-
-    return everyday.cluster.retry(ask, lambda text: web.PAGE in text, POD_SECONDS, f"port {port}")
+    """What is to be had at a port of the node in the end."""
+    return everyday.cluster.retry(
+        lambda: everyday.outside(port), lambda text: web.PAGE in text, POD_SECONDS, f"port {port}"
+    )
 
 
 def test_a_service_and_its_other_name(everyday: Everyday) -> None:
