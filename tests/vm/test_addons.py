@@ -225,6 +225,7 @@ def test_portainers_agent_is_there_with_its_key_in_a_secret(cluster: Cluster, ma
     assert EDGE_KEY not in machine.host.ask("log", 30)
 
 
+@pytest.mark.long
 def test_an_operators_changes_outlive_the_payload(cluster: Cluster, machine: Machine) -> None:
     cluster.request("PATCH", DNS, data='{"spec": {"replicas": 2}}', headers=MERGE)
     annotations = {DEFAULT_CLASS: "false"}

@@ -93,6 +93,7 @@ def test_archives_of_every_place_are_imported_and_the_damaged_one_is_said(
     assert "images-stick" not in mounts, "the stick may be pulled"
 
 
+@pytest.mark.long
 def test_imported_images_run_also_in_a_user_namespace(cluster: Cluster) -> None:
     """Of the latter, the pause container runs from the read-only root as well."""
     for name in ("good", "nested", "stick"):

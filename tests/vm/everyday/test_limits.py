@@ -9,7 +9,7 @@ import pytest
 from tests.vm.everyday.conftest import MACHINE_SECONDS, Everyday
 from tests.vm.everyday.test_lives import container
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 WHOLE_RANGE = 4294967295
 WATCHED_SECONDS = 10

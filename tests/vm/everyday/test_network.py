@@ -7,7 +7,7 @@ import pytest
 from tests.vm import web
 from tests.vm.everyday.conftest import HOST_PORT, MACHINE_SECONDS, NODE_PORT, POD_SECONDS, Everyday
 
-pytestmark = pytest.mark.timeout(MACHINE_SECONDS)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
 ASK = "wget -q -T 10 -O - http://{}/"
 
