@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from tasks.lib.config import load_config
 from tasks.lib.debian.lockfile import load_lock
 from tasks.lib.debian.mirror import ask, find_mirrors
+from tasks.lib.engine.capacity import memory, processors
 from tasks.lib.engine.command import Command
-from tasks.lib.engine.processors import processors
 from tasks.lib.environment import missing_host_packages
 from tasks.lib.errors import BuildError
 from tasks.lib.paths import BUILD, TOP, cache_dir
@@ -58,13 +58,10 @@ def findings(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 def check_host() -> Iterator[Finding]:
     """System, processor, memory."""
     system = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
-    cores = processors()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cores, size = processors(), memory()
     name = system.get("PRETTY_NAME", platform.system())
-    level = "ok" if memory >= NEEDED_MEMORY and platform.machine() == "x86_64" else "warn"
-    yield Finding(
-        level, "host", f"{name}, {platform.machine()}, {cores} cores, {size_text(memory)} of memory"
-    )
+    level = "ok" if size >= NEEDED_MEMORY and platform.machine() == "x86_64" else "warn"
+    yield Finding(level, "host", f"{name}, {platform.machine()}, {cores} cores, {size_text(size)} of memory")
 
 
 def check_versions() -> Iterator[Finding]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tasks.lib.engine.capacity import processors
 from tasks.lib.engine.command import Command, option
-from tasks.lib.engine.processors import processors
 from tasks.lib.errors import BuildError
 from tasks.lib.release.product import choose
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from doit.cmd_base import tasks_and_deps_iter
 
+from tasks.lib.engine.capacity import processors
 from tasks.lib.engine.checkout_lock import cache_lock, checkout_lock
 from tasks.lib.engine.command import GraphCommand, command_names, option
-from tasks.lib.engine.processors import processors
 from tasks.lib.engine.reporter import NORMAL, QUIET, VERBOSE, Reporter
 from tasks.lib.engine.runner import Interrupted, ParallelRunner
 from tasks.lib.engine.spec import relative

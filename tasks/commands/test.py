@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tasks.lib.engine.capacity import memory, processors
 from tasks.lib.engine.command import GraphCommand
 from tasks.lib.engine.main import build
-from tasks.lib.engine.processors import processors
 from tasks.lib.engine.records import artifact_of
 from tasks.lib.paths import TOP
 
@@ -59,8 +59,7 @@ def workers(arguments: list[str]) -> list[str]:
     """pytest's words for as many tests at once as processors and memory bear; none for single files."""
     if any(text.partition("::")[0].endswith(".py") for text in arguments):
         return []
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    count = min(processors(), memory // WORKER_MEMORY)
+    count = min(processors(), memory() // WORKER_MEMORY)
     return [f"--numprocesses={count}", "--no-loadscope-reorder"] if count > 1 else []
 
 

@@ -35,15 +35,6 @@ func send(t *testing.T, handler http.Handler, who, method, path string) {
 	}
 }
 
-func happened(event <-chan struct{}) bool {
-	select {
-	case <-event:
-		return true
-	default:
-		return false
-	}
-}
-
 func TestTheDescriptionIsMadeForClients(t *testing.T) {
 	for _, one := range []struct {
 		who, path string

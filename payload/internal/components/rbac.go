@@ -42,14 +42,14 @@ func ensureSettled(
 	ensure genericapiserver.PostStartHookFunc, hook genericapiserver.PostStartHookContext, settled <-chan struct{},
 ) error {
 	for {
-		begun := isClosed(settled)
+		begun := happened(settled)
 		if err := ensure(hook); err == nil || begun || hook.Err() != nil {
 			return err
 		}
 	}
 }
 
-func isClosed(event <-chan struct{}) bool {
+func happened(event <-chan struct{}) bool {
 	select {
 	case <-event:
 		return true

@@ -106,7 +106,7 @@ func Node(client kubernetes.Interface, name string) Check {
 // bootID is proc_sys_kernel(5)'s name of this start of the machine, as kubelet reports it.
 const bootID = "/proc/sys/kernel/random/boot_id"
 
-// ThisBoot returns the identity of this start of the machine; without proc "", which is that of no node.
+// ThisBoot returns the identity of this start of the machine, "" without proc.
 func ThisBoot() string {
 	text, _ := os.ReadFile(bootID)
 	return strings.TrimSpace(string(text))

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.lib.engine.processors import processors
+from tasks.lib.engine.capacity import processors
 
 KIB_PER_GIB = 1 << 20
 

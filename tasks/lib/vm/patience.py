@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tasks.lib.engine.processors import processors
+from tasks.lib.engine.capacity import processors
 
 # Nothing is lost by waiting longer for what comes in the end. A load that has just begun is not in the load
 # average yet, so much is allowed on a quiet host as well.

@@ -19,7 +19,7 @@ from tasks.testimages import nginx_reference
 from tests.vm.conftest import Start, start_again, starter
 from tests.vm.kubectl import Kubectl, kubectl_of
 from tests.vm.node import API, READY, READY_SECONDS, wait_cluster, wait_log, wait_milestones
-from tests.vm.workload import ask_node_port, data_disk
+from tests.vm.workload import data_disk
 
 NAMESPACE = "/api/v1/namespaces/default"
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -91,10 +91,6 @@ class Everyday:
             POD_SECONDS,
             " ".join(map(str, words)),
         )
-
-    def outside(self, port: int) -> str:
-        """What is to be had at a port of the node, from outside, or why nothing is."""
-        return ask_node_port(self.machine, port=port)
 
     def shell(self, pod: str, script: str) -> str:
         """What a script prints in a pod that runs."""

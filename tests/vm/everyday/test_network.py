@@ -6,6 +6,7 @@ import pytest
 
 from tests.vm import web
 from tests.vm.everyday.conftest import HOST_PORT, MACHINE_SECONDS, NODE_PORT, POD_SECONDS, Everyday
+from tests.vm.workload import ask_node_port
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(MACHINE_SECONDS)]
 
@@ -22,7 +23,10 @@ def asked(everyday: Everyday, place: str) -> str:
 def outside(everyday: Everyday, port: int) -> str:
     """What is to be had at a port of the node in the end."""
     return everyday.cluster.retry(
-        lambda: everyday.outside(port), lambda text: web.PAGE in text, POD_SECONDS, f"port {port}"
+        lambda: ask_node_port(everyday.machine, port=port),
+        lambda text: web.PAGE in text,
+        POD_SECONDS,
+        f"port {port}",
     )
 
 
