@@ -1,4 +1,4 @@
-"""Takes the pods off this node before it starts over, gives them back afterwards, and tells Kubernetes.
+"""Takes the pods off this node before it starts over, and gives them back afterwards.
 
     python3 -I -S -m agent.update.drain uncordon
 
@@ -26,14 +26,11 @@ BLOCK = "updates.kubesolo.io/block"
 CORDONED = "updates.kubesolo.io/cordoned"
 MARK = "mnt/data/update/cordoned"
 MIRROR = "kubernetes.io/config.mirror"
-REASONS = ("UpdateRolledBack", "UpdateSucceeded", "UpdateRefused")
 # Answers that another try does not change.
 REFUSALS = (401, 403)
 SECONDS = 60.0
 TRIES = 20
 PAUSE = 2.0
-# The API server keeps an event's message so long (validation.go: 1,024 bytes).
-MESSAGE_BYTES = 1024
 
 
 def blocked(root: Path) -> bool:
@@ -173,29 +170,6 @@ def delete(client: kube.Kube, pod: Mapping[str, Any]) -> str:
         with suppress(kube.KubeError):
             client.delete(place(pod))
     return f"{metadata['namespace']}/{metadata['name']}"
-
-
-def report(root: Path, reason: str, message: str) -> None:
-    """An event on the node with one of REASONS; raises KubeError.
-
-    kubectl describe node lists the events whose object has the node's name for a UID, as kubelet writes them.
-    """
-    if not kube.runs_pods(root):
-        return
-    client, name = kube.connect(root), kube.node_name(root)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    event = {
-        "metadata": {"generateName": f"{name}.", "namespace": "default"},
-        "involvedObject": {"kind": "Node", "apiVersion": "v1", "name": name, "uid": name},
-        "reason": reason,
-        "message": message.encode()[:MESSAGE_BYTES].decode(errors="ignore"),
-        "type": "Normal" if reason == "UpdateSucceeded" else "Warning",
-        "source": {"component": "kubesolo-update", "host": name},
-        "firstTimestamp": stamp,
-        "lastTimestamp": stamp,
-        "count": 1,
-    }
-    client.post("/api/v1/namespaces/default/events", event)
 
 
 def main(

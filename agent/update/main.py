@@ -48,7 +48,6 @@ Settings: /etc/kubesolo/update.conf. Exit status: 0 done, 1 failed, 2 wrong usag
 5 source unreachable, 6 not verified, 7 no room, 8 another updater is at work.
 """
 TRIAL_SETTINGS = "mnt/data/update/trial.conf"
-EVENTS = {"success": "UpdateSucceeded", "rolled_back": "UpdateRolledBack"}
 SWITCHES = {"--json", "--force", "--activate", "--no-reboot", "--usb"}
 VALUES = {"--conf", "--state", "--listen", *(f"--{name}" for name in (*conf.NAMES, *conf.NOT_YET))} - SWITCHES
 
@@ -168,11 +167,13 @@ def check(options: Options, root: Path) -> int:
 
 def apply(options: Options, root: Path) -> int:
     """Stage it; with --activate, start it."""
+    from agent.update import events
+
     agent = updater(options, root)
     try:
         new = agent.apply()
     except (Refused, Unverified) as error:
-        tell_kubernetes(root, "UpdateRefused", str(error))
+        tell_kubernetes(root, events.REFUSED, str(error))
         raise
     if "--activate" in options.switches:
         return activate(options, root)
@@ -227,6 +228,7 @@ def start_over(agent: Updater, options: Options) -> int:
 
 def settle(options: Options, root: Path) -> int:
     """Put the record in order after a boot; for the boot's own scripts."""
+    from agent.update import events
     from agent.update.settle import settle as settled
     from agent.update.updater import Updater
 
@@ -236,17 +238,19 @@ def settle(options: Options, root: Path) -> int:
     text = settled(agent)
     if agent.state.phase in ("success", "rolled_back", "failed"):
         (root / TRIAL_SETTINGS).unlink(missing_ok=True)
-    if agent.state.phase != before and (reason := EVENTS.get(agent.state.phase)):
+    if agent.state.phase != before and (reason := events.REASONS.get(agent.state.phase)):
         tell_kubernetes(root, reason, text)
+    else:
+        events.tell_again(root)
     return done(options, text)
 
 
 def tell_kubernetes(root: Path, reason: str, text: str) -> None:
-    """An event on the node, if its API server takes one."""
-    from agent.update import drain
+    """An event on the node, as soon as its API server takes one."""
+    from agent.update import events
 
     with suppress(UpdateError, OSError):
-        drain.report(root, reason, text)
+        events.tell(root, reason, text)
 
 
 def healthcheck(options: Options, root: Path) -> int:

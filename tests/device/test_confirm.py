@@ -265,6 +265,15 @@ def test_the_updater_is_told_when_it_waits_for_it(node: FakeRoot, phase: str, to
     assert node.called("kubesolo-update") == ["settle"] * told, "when its trial begins, and when it ends"
 
 
+def test_what_kubernetes_was_not_told_is_told_once_the_node_is_well(node: FakeRoot) -> None:
+    node.write("mnt/data/update/state.json", '{"phase": "rolled_back", "from": "0.1.0"}')
+    node.write("mnt/data/update/untold", "{}")
+    environment(node, COMMITTED)
+    node.write("fakes/updater", 'kubesolo-update() { echo "kubesolo-update $*" >>"$ROOT/calls"; }\n')
+    gate(node)
+    assert node.called("kubesolo-update") == ["settle"]
+
+
 def test_a_confirmed_version_leaves_no_way_back_for_the_database(node: FakeRoot) -> None:
     node.write("usr/lib/os-release", 'VERSION_ID="0.2.0"\n')
     node.write("mnt/data/update/snapshots/0.1.0/db/state.db", "")

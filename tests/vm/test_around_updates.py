@@ -40,7 +40,7 @@ DRAIN = (
     "from agent.update import kube; node = kube.connect(root).get(kube.node_path(root)); "
     "print('cordoned', node['spec'].get('unschedulable'), drain.uncordon(root)); "
     "from agent.update import health; print(health.check(root, {})); "
-    "drain.report(root, 'UpdateRefused', 'a test')"
+    "from agent.update import events; events.tell(root, events.REFUSED, 'a test')"
 )
 
 pytestmark = [pytest.mark.timeout(3 * MACHINE_SECONDS), pytest.mark.long]

@@ -46,10 +46,14 @@ def serves(machine: Machine, cluster: Cluster) -> None:
     assert cluster.get(SETTINGS)["data"] == {"kept": "yes"}
 
 
-def events(cluster: Cluster) -> dict[str, str]:
-    """What the updater has told Kubernetes: reason and message."""
-    found = cluster.get("/api/v1/namespaces/default/events")["items"]
-    return {row["reason"]: row["message"] for row in found if row["reason"].startswith("Update")}
+def told(cluster: Cluster, reason: str) -> str:
+    """The message of an event that the updater tells Kubernetes, once the node is well."""
+
+    def message() -> str:
+        found = cluster.get("/api/v1/namespaces/default/events")["items"]
+        return next((row["message"] for row in found if row["reason"] == reason), "")
+
+    return cluster.retry(message, bool, 120, f"event {reason}")
 
 
 def go(site: Site, machine: Machine) -> int:
@@ -95,7 +99,7 @@ def test_nginx_outlives_an_update_and_a_rollback(
         cluster.retry(
             lambda: site.ask(machine, "status")["phase"], "success".__eq__, 60, "the update is settled"
         )
-        assert "0.1.0 to 0.2.0 has succeeded" in events(cluster)["UpdateSucceeded"]
+        assert "0.1.0 to 0.2.0 has succeeded" in told(cluster, "UpdateSucceeded")
         cluster.close()
 
         change = f"sed -i s/={PATIENT_SECONDS}/={SHORT_SECONDS}/ /etc/kubesolo/update.conf"
@@ -116,7 +120,7 @@ def test_nginx_outlives_an_update_and_a_rollback(
         status = site.ask(machine, "status")
         assert "Kubernetes ended" in status["refused"]["0.3.0"], status
         assert any(WORDS in line for line in status["last_log"]), status
-        assert "version 0.3.0 was given up" in events(cluster)["UpdateRolledBack"]
+        assert "version 0.3.0 was given up" in told(cluster, "UpdateRolledBack")
         offered = site.ask(machine, "check")
         assert "has failed on this node" in offered["error"]
         (found,) = cluster.get("/api/v1/nodes")["items"]

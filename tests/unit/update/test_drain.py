@@ -171,19 +171,9 @@ def test_a_label_blocks_updates(pods_root: Path, api: ApiServer, value: str | No
     assert drain.blocked(pods_root) is expected
 
 
-def test_an_event_is_the_node_s_and_fits(pods_root: Path, api: ApiServer) -> None:
-    drain.report(pods_root, "UpdateRolledBack", "ü" * 2000)
-    method, path, body = api.requests[-1]
-    assert (method, path) == ("POST", "/api/v1/namespaces/default/events")
-    assert body["involvedObject"]["name"] == body["involvedObject"]["uid"] == "node-1"
-    assert (body["reason"], body["type"]) == ("UpdateRolledBack", "Warning")
-    assert body["message"] == "ü" * 512
-
-
 def test_a_payload_without_pods_has_nothing_to_drain(node_root: Path, api: ApiServer) -> None:
     assert drain.drain(node_root) == []
     assert not drain.blocked(node_root)
-    drain.report(node_root, "UpdateSucceeded", "x")
     assert api.requests == []
 
 
