@@ -62,6 +62,8 @@ func APIServer(ctx context.Context, c *Config, events Events) error {
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
+	// 10 MB that are made anew when somebody asks for the description of the API (lazyOpenAPI).
+	config.KubeAPIs.ControlPlane.Generic.OpenAPIV3Config.Definitions = nil
 	return prepared.Run(ctx)
 }
 
