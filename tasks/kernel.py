@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tasks import downloads, sources, tinycore
-from tasks.lib.debian import debs, fetch
+from tasks import downloads, kernelsource, sources, tinycore
+from tasks.lib.debian import bootstrap, debs, fetch
 from tasks.lib.debian.licences import package_parts
 from tasks.lib.debian.lockfile import Package, keyed
 from tasks.lib.engine import Build, artifact
@@ -158,7 +158,24 @@ def tinycore_inputs(target: Target) -> Inputs:
     return Inputs(tools=("tools",), downloads=(iso, *configured, *extensions))
 
 
-# Who can provide kernels; source (our own configuration) is to come.
+def build_source(target: Target, b: Build) -> None:
+    """Compile a kernel of our own configuration."""
+    fetched = fetch.fetch_set(kernelsource.SET, b.progress, b.note)
+    b.note("compiling the kernel")
+    config = kernelsource.wanted(REQUIREMENTS, conditions(target))
+    suite = fetch.current().suite
+    found = kernelsource.compiled(fetched, suite, target.arch, config, b.epoch, b.scratch)
+    *outs, listed = b.outs
+    place(*found, b.epoch, outs)
+    source = [package.name for package, _ in fetched if package.name.startswith("linux-source-")]
+    listed.write_text(parts_text(package_parts(fetched, source)))
+
+
+def conditions(target: Target) -> tuple[str, ...]:
+    """Which sections [when.NAME] of audit.toml count."""
+    return (target.kernel, target.arch.name, *(["iptables"] if target.payload in IPTABLES else []))
+
+
 PROVIDERS = {
     "debian": Provider(
         "Debian's kernel as it is",
@@ -170,9 +187,19 @@ PROVIDERS = {
         lambda target: partial(build_tinycore, *tinycore_files(target)),
         tinycore_inputs,
     ),
+    "source": Provider(
+        "compiled from Debian's source, everything built in",
+        lambda target: partial(build_source, target),
+        lambda target: Inputs(
+            (sources.listing(kernelsource.SET), kernelsource.CONFIG, kernelsource.COMPILE, REQUIREMENTS),
+            tools=(bootstrap.SET,),
+        ),
+    ),
 }
 # Those whose modules are not known here: all that there are are taken, and the audit says what is missing.
 STOCK = ("tinycore",)
+# Those that may lack what the lists in kernel/ name; it is said, and the audit decides.
+LENIENT = (*STOCK, kernelsource.NAME)
 
 
 def kernel_tasks(target: Target) -> Iterator[dict[str, object]]:
@@ -221,11 +248,10 @@ def build_audit(
 def audit_tasks(target: Target) -> Iterator[dict[str, object]]:
     """The audit, on which the images depend."""
     config, image, early = configuration(target), modules(target), initramfs_modules(target)
-    conditions = (target.kernel, target.arch.name, *(["iptables"] if target.payload in IPTABLES else []))
     yield artifact(
         target.task("kernel-audit"),
         doc="check the kernel's options against kernel/audit.toml",
-        build=partial(build_audit, module_list(target), conditions, config, image, early),
+        build=partial(build_audit, module_list(target), conditions(target), config, image, early),
         targets=[audit_table(target)],
         files=[config, image, early, REQUIREMENTS],
         group=target.group,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from tasks import initramfs, live, sources
+from tasks import initramfs, kernel, live, sources
 from tasks.initramfs import write_segment
 from tasks.lib.engine import Build, artifact
 from tasks.lib.formats import cpio
@@ -43,16 +43,18 @@ def disk_initramfs(target: Target) -> Path:
     return live.folder(target) / "initramfs-disk.gz"
 
 
-def build_drivers(everything: Path, conditions: tuple[str, str], triplet: str, b: Build) -> None:
+def build_drivers(
+    everything: Path, conditions: tuple[str, str], triplet: str, lenient: bool, b: Build
+) -> None:
     """Choose and index the modules of the initramfs, as for the nodes' initramfs."""
     source = Tree()
     source.add_tar(everything)
-    kernel, used = Kernel(source), programs(triplet)
-    chosen = select(read_list(LIST, conditions), kernel)
-    selection = close(kernel, [name for names in chosen.values() for name in names])
+    offered, used = Kernel(source), programs(triplet)
+    chosen = select(read_list(LIST, conditions), offered, b.note if lenient else None)
+    selection = close(offered, [name for names in chosen.values() for name in names])
     files = strip_modules(selection.modules.values(), used.strip, b.scratch / "stripped")
-    indexes = index(kernel, selection, used.depmod, b.scratch / "root")
-    initramfs_tree(kernel, selection, indexes, files).write_tar(b.out, b.epoch)
+    indexes = index(offered, selection, used.depmod, b.scratch / "root")
+    initramfs_tree(offered, selection, indexes, files).write_tar(b.out, b.epoch)
 
 
 def init_tree(images: Mapping[str, Path]) -> Tree:
@@ -80,7 +82,13 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
     yield artifact(
         target.task("live-drivers"),
         doc="Live CD: kernel modules of the initramfs",
-        build=partial(build_drivers, everything, (FLAVOUR, target.arch.name), target.arch.triplet),
+        build=partial(
+            build_drivers,
+            everything,
+            (FLAVOUR, target.arch.name),
+            target.arch.triplet,
+            target.kernel in kernel.LENIENT,
+        ),
         targets=[drivers(target)],
         files=[everything, LIST],
         values={"epoch": target.epoch},

@@ -39,14 +39,16 @@ def programs(triplet: str) -> Programs:
     return Programs(strip=tools.command(f"{triplet}-strip", "binutils"))
 
 
-def build_modules(everything: Path, conditions: tuple[str, str], triplet: str, stock: bool, b: Build) -> None:
+def build_modules(
+    everything: Path, conditions: tuple[str, str], triplet: str, lenient: bool, b: Build
+) -> None:
     """Write the tar for the root, the tar for the initramfs, and the report.
 
-    stock: what the kernel does not have is said, and left to the audit.
+    lenient: what the kernel does not have is said, and left to the audit.
     """
     source = Tree()
     source.add_tar(everything)
-    choose_modules(Kernel(source), conditions, LISTS, programs(triplet), b.epoch, b, stock=stock)
+    choose_modules(Kernel(source), conditions, LISTS, programs(triplet), b.epoch, b, lenient=lenient)
 
 
 def choose_modules(
@@ -57,15 +59,15 @@ def choose_modules(
     epoch: int,
     b: Build,
     *,
-    stock: bool = False,
+    lenient: bool = False,
 ) -> None:
     """Choose, index and pack the modules of one kernel.
 
     conditions: flavour and architecture; the flavour names the list, sections can be for either.
     The root gets the initramfs' modules as well: they are loaded already, but modprobe must know them.
-    Raises BuildError when a list asks for what the kernel does not have; of a stock kernel, that is noted.
+    Raises BuildError when a list asks for what the kernel does not have; when lenient, that is noted.
     """
-    missing = b.note if stock else None
+    missing = b.note if lenient else None
     early = select(read_list(lists / "initramfs.modules", conditions), kernel, missing)
     sections = select(read_list(lists / f"{conditions[0]}.modules", conditions), kernel, missing)
     small = close(kernel, [name for names in early.values() for name in names])
@@ -126,7 +128,7 @@ def tasks(target: Target) -> Iterator[dict[str, object]]:
             kernel.everything(target),
             conditions,
             target.arch.triplet,
-            target.kernel in kernel.STOCK,
+            target.kernel in kernel.LENIENT,
         ),
         targets=[kernel.modules(target), kernel.initramfs_modules(target), kernel.modules_report(target)],
         files=[kernel.everything(target), FIRMWARE, *sorted(LISTS.glob("*.modules"))],

@@ -154,7 +154,7 @@ NOT_TRIED = {
     "userland.provider",
     "kernel.provider",
     "live.kernel.provider",
-    *(f"packages.{name}.runs" for name in ("live", "live-kubernetes", "mmdebstrap")),
+    *(f"packages.{name}.runs" for name in ("kernel-source", "live", "live-kubernetes", "mmdebstrap")),
     "packages.mmdebstrap.depends",
     *(f"packages.{name}.runs" for name in ("binutils", "parted", "tools", "qemu", "tests")),
     "packages.boot.amd64",

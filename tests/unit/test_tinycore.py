@@ -273,7 +273,7 @@ def test_a_stock_kernel_gets_all_that_it_has_and_what_it_lacks_is_said(tmp_path:
     found = Kernel(tinycore.kernel(iso(tmp_path), None, (), tmp_path)[2])
     found.tree.add_file(f"{FOLDER}/config", CONFIG)
     modules.choose_modules(
-        found, ("tinycore", "amd64"), modules.LISTS, modules.Programs(), EPOCH, b, stock=True
+        found, ("tinycore", "amd64"), modules.LISTS, modules.Programs(), EPOCH, b, lenient=True
     )
     tree = Tree()
     tree.add_tar(outs[0])

@@ -25,13 +25,27 @@ from tasks.lib.errors import BuildError
 
 SET = "mmdebstrap"
 PROGRAM = "usr/bin/mmdebstrap"
+NOWHERE = Path("/dev/null")
 NEEDED = ("perl", "apt-get", "dpkg", "tar", "unshare")
 # What an ordinary user needs, to have more than one user's number in a name space (subuid(5)).
 MAPPERS = ("newuidmap", "newgidmap")
 SUBORDINATE = (Path("/etc/subuid"), Path("/etc/subgid"))
 INSTALL = "apt-get install -y perl apt dpkg tar util-linux"
 # What root mounts for the packages' scripts is seen by nobody else, and gone when mmdebstrap is.
-NAMESPACE = {"root": ("unshare", "--mount", "--propagation", "private"), "unshare": ()}
+# A build that is stopped leaves nothing of it running.
+NAMESPACE = {
+    "root": (
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ),
+    "unshare": (),
+}
 
 
 def mode() -> str:
@@ -76,11 +90,14 @@ def install(
     out: Path,
     epoch: int,
     scratch: Path,
+    hooks: Sequence[str] = (),
 ) -> None:
     """Install packages into a new root and write it as an uncompressed tar, with owners and attributes.
 
     exclude: options of dpkg (dpkg(1), path-exclude=… and path-include=…), which stay in force in the root.
-    epoch: date of what is made, in seconds since 1970. scratch: a folder. Raises BuildError.
+    out: /dev/null when only the hooks' work is wanted. epoch: date of what is made, in seconds since 1970.
+    scratch: a folder. hooks: what is done in the finished root (mmdebstrap(1), --customize-hook).
+    Raises BuildError.
     """
     if not is_host(arch):
         raise BuildError(
@@ -95,7 +112,9 @@ def install(
         names = ",".join(sorted(package.name for package, _ in fetched))
         words: list[str | Path] = [*NAMESPACE[way], "perl", tools.tree(SET) / PROGRAM]
         words += [f"--mode={way}", "--variant=apt", f"--include={names}", f"--architectures={arch.name}"]
-        words += ["--format=tar", *options, suite, out, f"deb [trusted=yes] copy://{repository} ./"]
+        words += [f"--customize-hook={hook}" for hook in hooks]
+        words += [f"--format={'null' if out == NOWHERE else 'tar'}", *options]
+        words += [suite, out, f"deb [trusted=yes] copy://{repository} ./"]
         with process.outside_of_rules():
             process.run(words, cwd=place, env=environment(epoch, place))
 
