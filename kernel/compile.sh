@@ -7,8 +7,13 @@ cd /build/linux
 tar -xf /usr/src/linux-source-*.tar.xz --strip-components=1
 make -s defconfig
 scripts/kconfig/merge_config.sh -Q -m .config /build/wanted.config >/dev/null
-# What the defaults have as modules is built in, too.
+# What the defaults have as modules is built in, too: once they are all written down.
+make -s olddefconfig
 make -s mod2yesconfig
+if grep '=m$' .config >&2; then
+	echo "these are still modules: name them in kernel/source.config" >&2
+	exit 1
+fi
 # Kconfig leaves out in silence what the version does not know, or what depends on something that is off.
 absent=$(grep -Fxv -f .config /build/wanted.config | grep '^CONFIG_' || :)
 if [ -n "$absent" ]; then

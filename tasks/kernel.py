@@ -159,10 +159,10 @@ def tinycore_inputs(target: Target) -> Inputs:
 
 
 def build_source(target: Target, b: Build) -> None:
-    """Compile a kernel of our own configuration."""
+    """Compile a kernel of our own configuration; it knows iptables, whatever the payload uses."""
     fetched = fetch.fetch_set(kernelsource.SET, b.progress, b.note)
     b.note("compiling the kernel")
-    config = kernelsource.wanted(REQUIREMENTS, conditions(target))
+    config = kernelsource.wanted(REQUIREMENTS, (*conditions(target), "iptables"))
     suite = fetch.current().suite
     found = kernelsource.compiled(fetched, suite, target.arch, config, b.epoch, b.scratch)
     *outs, listed = b.outs
