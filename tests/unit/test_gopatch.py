@@ -108,8 +108,8 @@ def test_every_patch_says_why_and_until_when(tmp_path: Path, field: str) -> None
 def test_the_payloads_patches_are_complete() -> None:
     found = gopatch.read_patches(payload.PATCHES)
     assert {patch.module for patch in found} == {
-        "go", "github.com/containernetworking/plugins", "github.com/emicklei/go-restful/v3", "github.com/k3s-io/kine",
-        "k8s.io/apiserver", "k8s.io/client-go", "k8s.io/kubectl",
+        "go", "github.com/containernetworking/plugins", "github.com/emicklei/go-restful/v3",
+        "github.com/k3s-io/kine", "k8s.io/apiserver", "k8s.io/client-go", "k8s.io/kubectl",
     }  # fmt: skip
     assert all(patch.files() for patch in found)
 
