@@ -35,7 +35,7 @@ PATCHES = tuple(sorted((MODULE / "patches").glob("*.patch")))
 # Those of the library alone: gRPC brings html/template to the shim, but nothing executes a template there.
 LIBRARY_PATCHES = tuple(path for path in PATCHES if path.name.startswith("go-"))
 CNI_PATCHES = tuple(path for path in PATCHES if path.name.startswith("cni-"))
-PATCH_LEVEL = 2
+PATCH_LEVEL = 3
 SUFFIX = f"+kubesolo.{PATCH_LEVEL}"
 KUBESOLO = Program(
     patches=PATCHES,
