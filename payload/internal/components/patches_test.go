@@ -24,7 +24,7 @@ func allocated(do func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// restful-lazy-expressions.patch: a path costs 10 kB with its regular expression, and 3 without.
+// restful-lazy-expressions.patch: a path costs 17 kB with its regular expression, less than 5 without.
 func TestPathsBecomeExpressionsWhenARouterAsks(t *testing.T) {
 	const routes, most = 200, 5 << 10
 	answer := func(_ *restful.Request, response *restful.Response) { response.WriteHeader(http.StatusTeapot) }
